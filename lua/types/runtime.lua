@@ -1,0 +1,110 @@
+---@meta runtime
+-- The small modules: store, credentials, config, file, timer, log, task, cjson.
+
+--- The shared store: survives requests and generations, shared by all workers.  Values are
+--- booleans, integers, floats and strings; times to live in seconds, nil for ever.
+---@class StoreModule
+local store = {}
+---@param key string
+---@return boolean|number|string|nil value
+---@return number? ttl  seconds left, nil for ever
+function store.get(key) end
+---@param key string
+---@param value boolean|number|string|nil  nil deletes
+---@param ttl? number
+function store.set(key, value, ttl) end
+--- Adds to an integer counter and returns the new value; `ttl` counts from its creation.
+---@param key string
+---@param delta? integer  default 1
+---@param ttl? number
+---@return integer
+function store.add(key, delta, ttl) end
+--- Sets only when the key is absent; true when this call did it.
+---@param key string
+---@param value boolean|number|string
+---@param ttl? number
+---@return boolean
+function store.claim(key, value, ttl) end
+---@param prefix string
+---@return string[] keys
+function store.keys(prefix) end
+
+--- One credential as scripts may see it: never its secret.
+---@class Credential
+---@field id string        stable id (spec http-api 5.1)
+---@field provider string  script name, such as "openai_compatibility"
+---@field name string      routing name: the entry's lower-cased name, else the provider's
+---@field kind "api_key"|"oauth"|"none"
+---@field label string     for logs: masked key or account
+---@field base_url string?
+---@field entry table      the config entry it came from, secrets left out
+
+---@class CredentialsModule
+local credentials = {}
+--- All credentials of this generation, in order of id.
+---@return Credential[]
+function credentials.list() end
+--- Changes whenever list() would give something else.
+---@return integer
+function credentials.version() end
+
+--- The configuration of this generation.
+---@class ConfigModule
+---@field values table   the whole tree with defaults; keys as in the file; secrets are left out
+---@field path string    the file, "" when there is none
+local config = {}
+--- True when clients must present a key.
+---@return boolean
+function config.keys_required() end
+--- Why all proxy routes are closed (unsafe public bind), or nil.
+---@return string?
+function config.closed() end
+--- Compares in constant time; the principal (a short hash, never the key) or nil.
+---@param candidate string
+---@return string? principal
+function config.client_key(candidate) end
+
+--- Files; the work is done in the thread pool.
+---@class FileModule
+local file = {}
+---@param path string
+---@param max? integer  default 8 MiB
+---@return string? content
+---@return {code: string, message: string}? error
+function file.read(path, max) end
+--- Replaces a file atomically (temp, fsync, rename), mode 0600.
+---@param path string
+---@param content string
+---@return boolean? ok
+---@return {code: string, message: string}? error
+function file.write(path, content) end
+
+---@class TimerModule
+local timer = {}
+---@param seconds number
+function timer.sleep(seconds) end
+---@return number seconds  monotonic
+function timer.now() end
+---@return number seconds  Unix time
+function timer.wall() end
+
+--- The application log; the request id and the place in the script are added.
+---@class LogModule
+local log = {}
+---@param format string
+---@param ... any  as for string.format
+function log.debug(format, ...) end
+function log.info(format, ...) end
+function log.warn(format, ...) end
+function log.error(format, ...) end
+--- A secret for people's eyes.
+---@param secret string
+---@return string
+function log.mask(secret) end
+
+---@class TaskModule
+---@field version string   program version
+local task = {}
+--- Id of the request that runs this, or nil outside of one.
+---@return string?
+function task.id() end

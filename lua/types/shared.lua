@@ -1,0 +1,53 @@
+---@meta shared
+-- Tables that scripts hand to each other.
+
+--- An error of the pipeline; `lib.errors` makes and renders it.
+---@class Problem
+---@field class string      row of spec http-api 3.4, such as "unknown_model"
+---@field message string
+---@field param? string
+---@field status? integer   upstream status, for the class "upstream"
+---@field retry_after? number  seconds
+---@field body? string      upstream body, kept when it is in the client's own dialect
+---@field content_type? string
+
+--- One client request on its way through the pipeline.
+---@class Call
+---@field client Client
+---@field dialect string    "chat", "completions", "responses", "anthropic", "gemini", ...
+---@field operation string  "generate", "count", ...
+---@field model string      as the client named it
+---@field stream boolean
+---@field body string       client's body
+---@field candidate? Candidate
+
+--- One way to serve a call.
+---@class Candidate
+---@field provider Provider
+---@field credential Credential
+---@field model string      upstream's name of the model
+
+--- A model as the registry knows it.
+---@class Model
+---@field id string
+---@field owned_by string
+---@field type string
+---@field created integer
+---@field display_name? string
+---@field upstream? string          name upstream, when it differs
+---@field context_length? integer
+---@field max_completion_tokens? integer
+---@field hidden? boolean           routable, not listed
+
+--- One upstream, lua/providers/<name>.lua.  Verified against this shape when scripts are loaded.
+---@class Provider
+---@field name string
+---@field dialect string            wire format of its API
+---@field models fun(credential: Credential): Model[]
+--- Builds the upstream request.  `call.body` is in the provider's dialect.
+---@field request? fun(call: Call, candidate: Candidate): HttpRequest
+--- Serves the call without a network (instead of `request`).
+---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
+--- Refines the class of a failed answer; nil keeps the common rule.
+---@field classify? fun(status: integer, body: string, response: Response): table?
+---@field examples? table[]

@@ -2,9 +2,9 @@
 //
 // A config is a tree of typed nodes shaped by the schema table in schema.c, which is the single
 // place that names a key, its type, default, bounds and whether it is a secret.  Absent keys carry
-// their defaults, so readers never test for presence unless they ask config_is_set().  A key without
-// a default of its own (`mock`, an entry's `request-retry`) is CONFIG_NULL when absent; `key:` with
-// nothing behind it counts as absent.
+// their defaults, so readers never test for presence unless they ask config_is_set().  `key:` with
+// nothing behind it counts as absent.  A key without a default of its own (`mock`, an entry's
+// `request-retry`) is CONFIG_NULL when absent.
 // Reference counted; may be shared between threads.
 
 #pragma once
@@ -31,13 +31,13 @@ struct config_node {
     enum config_type type;
     bool boolean;
     int64_t integer;
-    double number;            // of CONFIG_INT too; a duration's seconds (its type is CONFIG_STRING)
-    const char *text;         // CONFIG_STRING, NUL-terminated; else ""
+    double number;    // of CONFIG_INT too; a duration's seconds (its type is CONFIG_STRING)
+    const char *text; // CONFIG_STRING, NUL-terminated; else ""
     struct config_node **items; // CONFIG_LIST and CONFIG_MAP (values)
-    const char **names;       // CONFIG_MAP: member names, in file order
+    const char **names;         // CONFIG_MAP: member names, in file order
     size_t count;
-    int line;                 // in the file; 0 for a default
-    bool secret;              // not to be shown, and not visible to scripts
+    int line;    // in the file; 0 for a default
+    bool secret; // not to be shown, and not visible to scripts
 };
 
 // What was found wrong: one line a finding, `file:line: key: what`.  Errors end the load, warnings

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+// clang-format off: the tables read better one key a line.
+
 // Each table ends with a rule without key.
 #define END                                                                                        \
     {                                                                                              \
@@ -301,6 +303,8 @@ static const struct config_rule root_members[] = {
     END,
 };
 static const struct config_rule root = MAP("", root_members);
+
+// clang-format on
 
 const struct config_rule *schema_root(void)
 {

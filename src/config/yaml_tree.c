@@ -123,9 +123,8 @@ static bool typed_by_text(const yaml_event_t *event)
 
 static struct yaml_value *read_scalar(struct reader *r, const yaml_event_t *event)
 {
-    struct yaml_value *value =
-        value_new(r, YAML_SCALAR, (const char *)event->data.scalar.anchor,
-                  event->start_mark.line + 1);
+    struct yaml_value *value = value_new(r, YAML_SCALAR, (const char *)event->data.scalar.anchor,
+                                         event->start_mark.line + 1);
 
     if (!value)
         return NULL;
@@ -183,9 +182,8 @@ static struct yaml_value *read_value(struct reader *r, const yaml_event_t *event
 
 static struct yaml_value *read_list(struct reader *r, const yaml_event_t *start, int depth)
 {
-    struct yaml_value *list =
-        value_new(r, YAML_LIST, (const char *)start->data.sequence_start.anchor,
-                  start->start_mark.line + 1);
+    struct yaml_value *list = value_new(
+        r, YAML_LIST, (const char *)start->data.sequence_start.anchor, start->start_mark.line + 1);
     size_t base = r->stack_len;
 
     if (!list)
@@ -316,9 +314,8 @@ static bool read_members(struct reader *r, struct yaml_value *map, struct map *s
 
 static struct yaml_value *read_map(struct reader *r, const yaml_event_t *start, int depth)
 {
-    struct yaml_value *map =
-        value_new(r, YAML_MAP, (const char *)start->data.mapping_start.anchor,
-                  start->start_mark.line + 1);
+    struct yaml_value *map = value_new(r, YAML_MAP, (const char *)start->data.mapping_start.anchor,
+                                       start->start_mark.line + 1);
     struct map seen;
     bool ok;
 

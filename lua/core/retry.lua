@@ -27,9 +27,9 @@ end
 
 local function note_failure(call, candidate, problem, verdict)
   router.trace(call, candidate, false, verdict)
-  log.warn("%s (%s) failed for model %s: %d %s: %.512s", candidate.credential.name,
+  log.warn("%s (%s) failed for model %s: %d %s: %s", candidate.credential.name,
     candidate.credential.label, call.model, errors.status(problem, "chat"), verdict,
-    problem.message)
+    (problem.message:sub(1, 512):gsub("%c", " ")))
 end
 
 -- Seconds until a further round makes sense, or nil.

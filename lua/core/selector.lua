@@ -17,25 +17,16 @@ local LEVEL_LIFE = 7200
 
 local M = {}
 
-local unsupported_words = {
-  "not supported", "unsupported", "does not support", "not available", "no access",
-}
-
--- 400 and 422 that say the account cannot use the model.
+-- 400 and 422 that say the account cannot use the model.  "The model does not support temperature"
+-- is the request's fault, so the words must be about the model itself.
 local function says_unsupported(problem)
   if problem.code == "model_not_supported" or problem.code == "model_not_found" then return true end
   local text = lower(problem.message)
-  if not find(text, "model", 1, true) then return false end
-  for _, words in ipairs(unsupported_words) do
-    -- "this model does not support temperature" is the request's fault: the word must be about
-    -- the model itself.
-    if words ~= "does not support" and words ~= "unsupported" and find(text, words, 1, true)
-        and find(text, "model [^,;]* " .. words) and not find(text, "parameter", 1, true)
-        and not find(text, " with th[ie]s? model") then
-      return true
-    end
-  end
-  return false
+  return find(text, "model %S* ?is not supported") ~= nil
+    or find(text, "model is not supported", 1, true) ~= nil
+    or find(text, "unsupported model", 1, true) ~= nil
+    or find(text, "model %S* ?does not exist") ~= nil
+    or find(text, "model %S* ?is not available") ~= nil
 end
 
 --- What a failure means for the credential.

@@ -1,14 +1,32 @@
 --- Sizes of images in data URLs, read from their first bytes.
 
-local crypto = require "crypto"
-
-local byte, find, lower, match, sub, unpack =
-  string.byte, string.find, string.lower, string.match, string.sub, string.unpack
+local byte, find, lower, match, pack, sub, unpack = string.byte, string.find, string.lower,
+  string.match, string.pack, string.sub, string.unpack
 
 -- Enough for a JPEG with a large profile before its frame header.
-local HEAD_MAX = 256 * 1024
+local HEAD_MAX = 64 * 1024
 
 local M = {}
+
+local values = {}
+for i, letter in ipairs { byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 1, 64) } do
+  values[letter] = i - 1
+end
+values[byte("-")], values[byte("_")] = 62, 63
+
+-- Decodes base64 up to the first byte that is none.
+local function decode(text)
+  local out = {}
+  for i = 1, #text - 3, 4 do
+    local a, b, c, d = byte(text, i, i + 3)
+    a, b, c, d = values[a], values[b], values[c], values[d]
+    if not (a and b) then break end
+    local bits = a << 18 | b << 12 | (c or 0) << 6 | (d or 0)
+    out[#out + 1] = sub(pack(">I3", bits), 1, d and 3 or c and 2 or 1)
+    if not d then break end
+  end
+  return table.concat(out)
+end
 
 local function png(data)
   if sub(data, 1, 8) ~= "\x89PNG\r\n\x1a\n" or #data < 24 then return nil end
@@ -75,18 +93,9 @@ function M.describe(url)
   local length = #url - at
   local bytes = length // 4 * 3 - #(match(sub(url, -2), "=*$"))
   local text = sub(url, at + 1, at + HEAD_MAX)
-  local data = M.decode(sub(text, 1, #text // 4 * 4))
-  local kind, width, height
-  if data then kind, width, height = M.size(data) end
+  local kind, width, height = M.size(decode(text))
   if not kind then return "[image, " .. bytes .. " bytes]" end
   return "[image " .. kind .. " " .. width .. "x" .. height .. ", " .. bytes .. " bytes]"
-end
-
---- @param text string
---- @return string?
-function M.decode(text)
-  local fine, data = pcall(crypto.base64_decode, text)
-  return fine and data or nil
 end
 
 return M

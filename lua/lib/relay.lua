@@ -51,10 +51,13 @@ function Relay:next(seconds)
     local kind, name, data = self.response:next_event(seconds)
     if kind ~= "event" then return kind, name end
     if data == rules.terminal then return "done" end
-    for _, member in ipairs(rules.watch) do
-      if present(data, { member }) then return "event", name, data end
+    -- Frames that are not JSON are skipped.
+    if pcall(json.peek, data, "error") then
+      for _, member in ipairs(rules.watch) do
+        if present(data, { member }) then return "event", name, data end
+      end
+      self:send(name, data)
     end
-    self:send(name, data)
   end
 end
 

@@ -165,8 +165,6 @@ end
 -- Pieces of a text as a model would send them: a word and the blank before it.
 local function pieces(text)
   local list = {}
-  for piece in text:gmatch("%s*%S+%s*$") do list[1] = piece end
-  list = {}
   local at = 1
   while at <= #text do
     local _, stop = text:find("^%s*%S+", at)

@@ -41,9 +41,12 @@ function M.failed(client, problem)
     client:set_header("X-Request-Id", client.id)
     return errors.respond(client, problem, dialect)
   end
-  -- Only streams are begun before they are complete.
-  client:write(errors.event(problem, dialect))
-  client:finish()
+  -- Only streams are begun before they are complete; an answer that was complete cannot be helped.
+  local told = pcall(function()
+    client:write(errors.event(problem, dialect))
+    client:finish()
+  end)
+  if not told then client:abort() end
 end
 
 return M

@@ -3,6 +3,10 @@
 local errors = require "lib.errors"
 local json = require "json"
 
+local find = string.find
+
+local NAME_MAX = 256
+
 local M = {}
 
 local body_classes = {
@@ -30,6 +34,10 @@ function M.read(client, route, argument, principal)
   if type(model) == "number" then model = tostring(model) end
   if type(model) ~= "string" or model == "" then
     return nil, errors.new("missing_model", "you must provide a model parameter", { param = "model" })
+  end
+  -- The name goes into messages, logs and keys of the store.
+  if #model > NAME_MAX or find(model, "%c") then
+    return nil, errors.new("bad_param", "the model's name is not a valid one", { param = "model" })
   end
   return {
     client = client,

@@ -70,13 +70,14 @@ local function open(call, candidate)
   candidate.facts = candidate.facts
     or { credential = credential.label, provider = credential.name }
   call.client:note(candidate.facts)
-  router.trace(call, candidate, true, "chosen")
   log.debug("Use %s %s for model %s", credential.name, credential.label, candidate.model)
   call.candidate = candidate
   call.payload = payload_of(call, candidate)
   local provider = candidate.provider
   if provider.open then return provider.open(call, candidate) end
-  return http.start(provider.request(call, candidate))
+  local request, problem = provider.request(call, candidate)
+  if not request then return nil, problem end
+  return http.start(request)
 end
 
 -- Fills a silence.  The first one commits the head: from then on errors are told in the stream.
@@ -110,11 +111,8 @@ end
 -- Reads a whole answer and finds errors that came with status 200.
 local function read_whole(call, candidate, response)
   if is_stream(response) then return chat.collect(response, candidate.provider.dialect) end
-  local text, err
-  repeat
-    text, err = response:body()
-    if not text then return nil, errors.from_http(err) end
-  until text
+  local text, err = response:body()
+  if not text then return nil, errors.from_http(err) end
   local fine, found, model = pcall(json.peek, text, "error", "model")
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")

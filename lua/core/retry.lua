@@ -26,7 +26,7 @@ local function more_useful(best, problem, verdict)
 end
 
 local function note_failure(call, candidate, problem, verdict)
-  router.trace(call, candidate, false, verdict)
+  router.trace(call, candidate, verdict)
   log.warn("%s (%s) failed for model %s: %d %s: %s", candidate.credential.name,
     candidate.credential.label, call.model, errors.status(problem, "chat"), verdict,
     (problem.message:sub(1, 512):gsub("%c", " ")))
@@ -62,7 +62,7 @@ function M.run(call, resolution, attempt, pause)
   local limit = config.values["max-retry-credentials"] or 0
   for round = 0, rounds do
     local again = false
-    local order = selector.order(resolution, failures)
+    local order = selector.order(resolution, call, failures)
     for i = 1, limit > 0 and math.min(limit, #order) or #order do
       local candidate = order[i]
       local problem = attempt(call, candidate)

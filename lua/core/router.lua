@@ -56,12 +56,11 @@ function M.resolve(model)
     "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
 end
 
---- Adds one decision to the route trace of a call.
+--- Adds a refused candidate to the route trace of a call.  The one that served is `call.candidate`.
 --- @param call Call
 --- @param candidate Candidate
---- @param kept boolean
---- @param reason string
-function M.trace(call, candidate, kept, reason)
+--- @param reason string  why it waits or what it failed with
+function M.trace(call, candidate, reason)
   local trace = call.trace
   if not trace then
     trace = {}
@@ -69,7 +68,7 @@ function M.trace(call, candidate, kept, reason)
   end
   trace[#trace + 1] = {
     provider = candidate.credential.name, credential = candidate.credential.label,
-    model = candidate.model, kept = kept, reason = reason,
+    model = candidate.model, reason = reason,
   }
 end
 

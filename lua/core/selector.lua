@@ -5,6 +5,7 @@
 
 local config = require "config"
 local errors = require "lib.errors"
+local router = require "core.router"
 local store = require "store"
 local wire = require "models.errors"
 
@@ -38,7 +39,7 @@ end
 function M.verdict(problem)
   if problem.verdict then return problem.verdict end
   if problem.class ~= "upstream" then
-    if problem.class == "bad_upstream" and problem.code == "broken" then return "other" end
+    if problem.code == "broken" or problem.class == "internal" then return "other" end
     return "transient"
   end
   local status = problem.status
@@ -76,12 +77,14 @@ function M.blocked(candidate)
 end
 
 -- Appends a group's usable candidates, beginning with the one whose turn it is.
-local function take_turns(order, group, retrying)
+local function take_turns(order, group, call, retrying)
   local usable = {}
   for _, candidate in ipairs(group.candidates) do
     local reason = M.blocked(candidate)
     if not reason or retrying and retrying[candidate] == "transient" and reason == "transient" then
       usable[#usable + 1] = candidate
+    else
+      router.trace(call, candidate, reason)
     end
   end
   local count = #usable
@@ -92,9 +95,10 @@ end
 
 --- The candidates to try, in order; blocked ones are left out.
 --- @param resolution table
+--- @param call Call
 --- @param retrying table<Candidate, string>?  verdicts of this request's own earlier rounds
 --- @return Candidate[]
-function M.order(resolution, retrying)
+function M.order(resolution, call, retrying)
   local groups = resolution.groups
   local count = #groups
   local only = groups[1].candidates
@@ -102,7 +106,7 @@ function M.order(resolution, retrying)
   if count == 1 and #only == 1 and not retrying and not get(only[1].cool) then return only end
   local order = {}
   local first = count > 1 and (store.add(resolution.cursor) - 1) % count or 0
-  for i = 0, count - 1 do take_turns(order, groups[(first + i) % count + 1], retrying) end
+  for i = 0, count - 1 do take_turns(order, groups[(first + i) % count + 1], call, retrying) end
   return order
 end
 
@@ -136,7 +140,7 @@ local function quota_seconds(candidate, problem)
   -- Parallel refusals of one window count once.
   if get(candidate.cool) then return nil end
   local level = store.add(candidate.level, 1, LEVEL_LIFE)
-  return math.min(2 ^ math.min(level - 1, 12), HALF_HOUR)
+  return math.min(1 << math.min(level - 1, 11), HALF_HOUR)
 end
 
 local function cooldown_seconds(resolution, candidate, problem, verdict)

@@ -157,9 +157,10 @@ function M.from_event(data, dialect)
 end
 
 --- Makes the problem of a call that failed without an answer.
---- @param err HttpError
+--- @param err HttpError|Problem  a problem stays as it is
 --- @return Problem
 function M.from_http(err)
+  if err.class then return err end
   local class = wire.http[err.code] or "bad_upstream"
   return { class = class, message = M.scrub(err.message or err.code or "no answer"), code = err.code }
 end

@@ -51,9 +51,14 @@ end
 
 --- @param call Call
 --- @param candidate Candidate
---- @return HttpRequest
+--- @return HttpRequest? request
+--- @return Problem? problem
 function M.request(call, candidate)
   local credential = candidate.credential
+  local base = credential.base_url
+  if not base or base == "" then
+    return nil, { class = "internal", message = "the entry " .. credential.name .. " has no base-url" }
+  end
   local headers = { ["content-type"] = "application/json", ["user-agent"] = AGENT }
   if credential.kind == "api_key" then headers["authorization"] = "Bearer {secret}" end
   if call.stream then
@@ -61,7 +66,6 @@ function M.request(call, candidate)
     headers["cache-control"] = "no-cache"
   end
   if credential.entry.headers then add_own(headers, credential.entry.headers, call.client) end
-  local base = credential.base_url or ""
   if sub(base, -1) == "/" then base = match(base, "^(.-)/*$") end
   return {
     method = "POST",

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// clang-format off: the tables read better one key a line.
+// The tables read better one key a line.
+// clang-format off
 
 // Each table ends with a rule without key.
 #define END                                                                                        \

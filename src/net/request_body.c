@@ -86,6 +86,14 @@ int body_on_bytes(llhttp_t *parser, const char *at, size_t n)
     return 0;
 }
 
+// llhttp lets a bare LF end the trailers; only CRLF may.
+static bool ends_cleanly(const struct connection *c, const char *bytes, size_t used)
+{
+    char before = used >= 2 ? bytes[used - 2] : c->last_byte;
+
+    return !(c->parser.flags & F_CHUNKED) || (before == '\r' && bytes[used - 1] == '\n');
+}
+
 size_t body_take(struct connection *c, const char *bytes, size_t n)
 {
     size_t before = c->body_raw, used = n;
@@ -94,12 +102,17 @@ size_t body_take(struct connection *c, const char *bytes, size_t n)
     c->expects = false; // it did not wait
     if (result == HPE_PAUSED) {
         used = (size_t)(llhttp_get_error_pos(&c->parser) - bytes);
+        if (!ends_cleanly(c, bytes, used)) {
+            body_fail(c, SERVER_BODY_MALFORMED);
+            return n;
+        }
     } else if (result != HPE_OK) {
         bool large = c->body_raw > c->req.body.max || c->req.body.overflow || c->coded.overflow;
 
         body_fail(c, large ? SERVER_BODY_TOO_LARGE : SERVER_BODY_MALFORMED);
         return n;
     }
+    c->last_byte = bytes[used - 1];
     // Chunk lines may be long or many, but not without limit.
     c->framing += used - (c->body_raw - before);
     if (c->framing > FRAMING_MAX + c->chunks * FRAMING_PER_CHUNK)

@@ -73,6 +73,16 @@ static int check_fields(struct connection *c)
     return hosts == 0 && !c->http10 ? 400 : 0;
 }
 
+// `METHOD SP target SP HTTP/1.x CRLF` to the byte; llhttp forgives further spaces.
+static bool is_line(const struct connection *c)
+{
+    size_t method = strlen(llhttp_method_name(c->parser.method));
+    const char *end = c->target + c->target_len;
+
+    return c->target == c->head.data + method + 1 && memcmp(end, " HTTP/1.", 8) == 0 &&
+           end[9] == '\r';
+}
+
 static bool is_target(const struct connection *c)
 {
     if (c->target_len == 1 && c->target[0] == '*')
@@ -151,7 +161,7 @@ static int on_head(llhttp_t *parser)
     c->http10 = parser->http_minor == 0;
     if (parser->http_major != 1 || parser->http_minor > 1)
         c->refused = 505;
-    else if (!is_target(c))
+    else if (!c->target || !is_line(c) || !is_target(c))
         c->refused = 400;
     else
         c->refused = check_fields(c);
@@ -260,7 +270,8 @@ static ptrdiff_t scan(struct connection *c, const char *bytes, size_t n, bool *c
         } else {
             if ((b < ' ' && b != '\t') || b == 0x7f)
                 return -1;
-            if (at == HEAD_LINE_START && (b == ' ' || b == '\t'))
+            // Folded lines, and names that are empty: llhttp would not even report those.
+            if (at == HEAD_LINE_START && (b == ' ' || b == '\t' || b == ':'))
                 return -1;
             at = HEAD_IN_LINE;
         }

@@ -446,7 +446,7 @@ static const char *explain(int status)
     case 501:
         return "The transfer coding is not supported.";
     case 505:
-        return "Only HTTP/1.0 and HTTP/1.1 are supported.";
+        return "Only versions 1.0 and 1.1 of HTTP are supported.";
     default:
         return "The request is malformed.";
     }

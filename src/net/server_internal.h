@@ -102,6 +102,7 @@ struct connection {
     int refused; // status of a head that is refused, 0 if fine
     enum head_position position;
 
+    char last_byte;  // of the body bytes before
     bool handle_closed;
     bool open;         // the user holds the request
     bool served;       // had a request before

@@ -7,7 +7,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from support.authority import Authority  # noqa: E402
-from support.proxy import Proxy, binary  # noqa: E402
+from support.proxy import Proxy, binary, entry  # noqa: E402
 from support.socks import Connect, Socks5  # noqa: E402
 from support.upstream import Upstream  # noqa: E402
 
@@ -62,14 +62,6 @@ def make_upstream():
 @pytest.fixture
 def upstream(make_upstream):
     return make_upstream()
-
-
-def entry(upstream, keys=("sk-upstream-one",), name="scripted", **extra):
-    """An openai-compatibility entry for a scripted upstream; a key may be (key, proxy url)."""
-    entries = [{"api-key": k} if isinstance(k, str) else {"api-key": k[0], "proxy-url": k[1]}
-               for k in keys]
-    return {"name": name, "base-url": upstream.url, "api-key-entries": entries,
-            "models": [{"name": "vendor/real-model", "alias": "nice"}], **extra}
 
 
 @pytest.fixture

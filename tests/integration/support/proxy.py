@@ -221,3 +221,11 @@ def eventually(check, seconds=20, pause=0.05):
             assert value, "it never happened"
             return value
         time.sleep(pause)
+
+
+def entry(upstream, keys=("sk-upstream-one",), name="scripted", **extra):
+    """An openai-compatibility entry for a scripted upstream; a key may be (key, proxy url)."""
+    entries = [{"api-key": k} if isinstance(k, str) else {"api-key": k[0], "proxy-url": k[1]}
+               for k in keys]
+    return {"name": name, "base-url": upstream.url, "api-key-entries": entries,
+            "models": [{"name": "vendor/real-model", "alias": "nice"}], **extra}

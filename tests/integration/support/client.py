@@ -34,21 +34,46 @@ class Stream:
         self.headers = response.headers
         self.raw = b""
         self.clean = None
+        self._lines = None
+        self._lines = None
+
+    def pieces(self):
+        """The body as it comes; http.client would hide a missing last chunk."""
+        source, left = self.response.fp, self.response.length
+        try:
+            if not self.response.chunked:
+                while left is None or left > 0:
+                    data = source.read1(65536 if left is None else min(left, 65536))
+                    if not data:
+                        break
+                    left = left and left - len(data)
+                    yield data
+                self.clean = not left
+                return
+            while size := int(source.readline().split(b";")[0], 16):
+                data = source.read(size)
+                yield data
+                if len(data) < size or source.read(2) != b"\r\n":
+                    self.clean = False
+                    return
+            self.clean = source.readline() == b"\r\n"
+        except (ValueError, ConnectionError):
+            self.clean = False
 
     def lines(self):
-        while True:
-            try:
-                line = self.response.readline()
-            except (http.client.IncompleteRead, ConnectionError):
-                self.clean = False
-                return
-            if not line:
-                # http.client takes a missing last chunk for an end; only the end of a
-                # chunked body leaves `chunk_left` unset.
-                self.clean = True
-                return
-            self.raw += line
-            yield line
+        """One iterator for the whole stream: reading may be taken up where it was left."""
+        self._lines = self._lines or self._read_lines()
+        return self._lines
+
+    def _read_lines(self):
+        rest = b""
+        for data in self.pieces():
+            self.raw += data
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
+        if rest:
+            yield rest
 
     def events(self):
         """The data of every event, comments left out (they stay in `raw`)."""

@@ -9,7 +9,12 @@
 ---@field status? integer   upstream status, for the class "upstream"
 ---@field retry_after? number  seconds
 ---@field body? string      upstream body, kept when it is in the client's own dialect
----@field content_type? string
+---@field shape? string     whose shape `body` has: "chat", "anthropic", "gemini"
+---@field code? string      upstream's error code, or the code of an HttpError
+---@field kind? string      upstream's error type
+---@field details? table<string, string|number>  what clients act on, such as `resets_at`
+---@field allow? string     methods, for the class "wrong_method"
+---@field verdict? string   what it means for the credential (core.selector), when already known
 
 --- One client request on its way through the pipeline.
 ---@class Call
@@ -19,7 +24,15 @@
 ---@field model string      as the client named it
 ---@field stream boolean
 ---@field body string       client's body
----@field candidate? Candidate
+---@field principal? string who asks, when a key told so
+---@field candidate? Candidate  the one that is tried, at the end the one that served
+---@field payload? string   body in the provider's dialect, set before `request` or `open`
+---@field sent? boolean     content reached the client: nobody else can be tried
+---@field keepalive? number seconds of silence that a stream may have; nil: no limit
+---@field convert? fun(data: string): string?  changes each event of a stream; nil drops it
+---@field more? boolean     the answer goes on after this stream
+---@field usage? string     last upstream event that carried usage
+---@field trace? {provider: string, credential: string, model: string, reason: string}[]  refused
 
 --- One way to serve a call.
 ---@class Candidate
@@ -44,8 +57,8 @@
 ---@field name string
 ---@field dialect string            wire format of its API
 ---@field models fun(credential: Credential): Model[]
---- Builds the upstream request.  `call.body` is in the provider's dialect.
----@field request? fun(call: Call, candidate: Candidate): HttpRequest
+--- Builds the upstream request.  `call.payload` is in the provider's dialect.
+---@field request? fun(call: Call, candidate: Candidate): HttpRequest?, Problem?
 --- Serves the call without a network (instead of `request`).
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.

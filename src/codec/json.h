@@ -59,7 +59,8 @@ struct json_step {
     size_t index;
 };
 
-// Finds the value at a path.  Stops as soon as it is found: the rest is not checked.  JSON_NONE
+// Finds the value at a path (the first one where a name is given twice).  Stops as soon as it is
+// found: the rest is not checked.  JSON_NONE
 // when there is none or the text is malformed before it.
 struct json_slice json_find(const char *text, size_t len, const struct json_step *path,
                             size_t steps);
@@ -72,8 +73,28 @@ bool json_unquote(struct buf *out, const char *at, size_t len);
 // characters that must be is escaped.
 bool json_quote(struct buf *out, const char *text, size_t len);
 
+// Appends text with invalid UTF-8 replaced by U+FFFD, all else as it is.
+bool json_repair(struct buf *out, const char *text, size_t len);
+
+enum json_number { JSON_TOO_LARGE, JSON_INTEGER, JSON_REAL };
+
+#define JSON_NUMBER_SIZE 32 // room for any formatted number
+
+// Reads a number's slice: an integer when it has neither fraction nor exponent and fits 64 bits
+// ("-0" is a float, it would lose its sign), else a float.  JSON_TOO_LARGE beyond the floats (or
+// without memory).
+enum json_number json_number_parse(const char *at, size_t len, int64_t *integer, double *real);
+
+// Write a number without a NUL and return its length.  A float is written as short as reads back
+// the same, without a fraction when it has none (1.0 is `1`, 1e21 is `1e+21`); 0 for NaN and
+// infinity.
+size_t json_integer_format(char out[JSON_NUMBER_SIZE], int64_t value);
+size_t json_real_format(char out[JSON_NUMBER_SIZE], double value);
+
 // Writes `text` to `out` with the value at `path` replaced by `raw` (inserted when the last step
-// is missing and its parent exists; removed with its comma when `raw` is NULL).  All other bytes
-// stay.  False when the text is malformed or the parent is missing.
+// is missing and its parent exists: a new member or, one behind the last, a new element; removed
+// with its comma when `raw` is NULL, which does nothing when it is not there).  All other bytes
+// stay.  The whole text is checked, `raw` is not.  No steps replace the whole value.  False when
+// the text is malformed, the parent is missing, or a name of the path is given twice in its object.
 bool json_splice(struct buf *out, const char *text, size_t len, const struct json_step *path,
                  size_t steps, const char *raw, size_t raw_len, struct json_error *error);

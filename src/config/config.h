@@ -2,7 +2,9 @@
 //
 // A config is a tree of typed nodes shaped by the schema table in schema.c, which is the single
 // place that names a key, its type, default, bounds and whether it is a secret.  Absent keys carry
-// their defaults, so readers never test for presence unless they ask config_is_set().
+// their defaults, so readers never test for presence unless they ask config_is_set().  `key:` with
+// nothing behind it counts as absent.  A key without a default of its own (`mock`, an entry's
+// `request-retry`) is CONFIG_NULL when absent.
 // Reference counted; may be shared between threads.
 
 #pragma once
@@ -29,13 +31,13 @@ struct config_node {
     enum config_type type;
     bool boolean;
     int64_t integer;
-    double number;
-    const char *text;         // CONFIG_STRING, NUL-terminated
+    double number;    // of CONFIG_INT too; a duration's seconds (its type is CONFIG_STRING)
+    const char *text; // CONFIG_STRING, NUL-terminated; else ""
     struct config_node **items; // CONFIG_LIST and CONFIG_MAP (values)
-    const char **names;       // CONFIG_MAP: member names, in file order
+    const char **names;         // CONFIG_MAP: member names, in file order
     size_t count;
-    int line;                 // in the file; 0 for a default
-    bool secret;              // not to be shown, and not visible to scripts
+    int line;    // in the file; 0 for a default
+    bool secret; // not to be shown, and not visible to scripts
 };
 
 // What was found wrong: one line a finding, `file:line: key: what`.  Errors end the load, warnings
@@ -78,6 +80,7 @@ const char *config_string(const struct config *c, const char *path);
 // True when the file itself gave the key.
 bool config_is_set(const struct config *c, const char *path);
 
-// `auth-dir` and other paths with `~` expanded (environment HOME); caller frees.  NULL without
-// memory.
-char *config_expand_path(const struct config *c, const char *path);
+// The path that the key holds, with a leading `~` expanded (environment HOME, else the password
+// database); a relative `scripts-dir` starts at the config file's directory, others at the working
+// directory.  Caller frees.  NULL without memory.
+char *config_expand_path(const struct config *c, const char *key);

@@ -18,6 +18,11 @@
 struct upstream;
 struct transfer;
 
+// Once a process, before the first thread starts and after the last ended.  The first ignores
+// SIGPIPE, which writing to a closed TLS connection would raise.
+bool upstream_global_init(void);
+void upstream_global_cleanup(void);
+
 enum transfer_error {
     TRANSFER_OK,
     TRANSFER_UNREACHABLE, // name, connection, proxy or TLS failed; nothing was answered

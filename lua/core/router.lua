@@ -1,0 +1,75 @@
+--- From a client's model name to the groups of candidates that can serve it.
+
+local errors = require "lib.errors"
+local registry = require "core.registry"
+
+local find, lower, sub = string.find, string.lower, string.sub
+
+local M = {}
+
+-- The names upstream that a provider's own models give an alias, else the name as it is.
+local function upstream_names(account, name)
+  local names, wanted = {}, lower(name)
+  for _, exact in ipairs { true, false } do
+    for _, model in ipairs(account.provider.models(account.credential)) do
+      if model.id == name and exact or not exact and lower(model.id) == wanted then
+        names[#names + 1] = model.upstream or model.id
+      end
+    end
+    if #names > 0 then return names end
+  end
+  return { name }
+end
+
+-- `name://model`: that provider only, registered or not.
+local function by_provider(known, model)
+  local at = find(model, "://", 1, true)
+  if not at or at == 1 then return nil end
+  local name, rest = lower(sub(model, 1, at - 1)), sub(model, at + 3)
+  local accounts = known.names[name]
+  if not accounts or rest == "" then return nil end
+  local group = { name = name, candidates = {}, cursor = "turn:" .. name .. ":" .. rest }
+  for _, account in ipairs(accounts) do
+    -- OAuth providers have no name to be called by.
+    if account.credential.kind ~= "oauth" then
+      for _, upstream in ipairs(upstream_names(account, rest)) do
+        group.candidates[#group.candidates + 1] =
+          registry.candidate(account.provider, account.credential, upstream)
+      end
+    end
+  end
+  group.accounts = #group.candidates
+  if group.accounts == 0 then return nil end
+  return { id = model, groups = { group }, cursor = group.cursor, via = "provider " .. name }
+end
+
+--- Resolves a model name.
+--- @param model string
+--- @return table? resolution  `groups` in order, `via` the step that found them
+--- @return Problem? problem
+function M.resolve(model)
+  local known = registry.get()
+  -- A registered id comes first: configured names may look like anything.
+  local found = known.models[model] or by_provider(known, model)
+  if found then return found end
+  return nil, errors.new("unknown_model",
+    "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
+end
+
+--- Adds a refused candidate to the route trace of a call.  The one that served is `call.candidate`.
+--- @param call Call
+--- @param candidate Candidate
+--- @param reason string  why it waits or what it failed with
+function M.trace(call, candidate, reason)
+  local trace = call.trace
+  if not trace then
+    trace = {}
+    call.trace = trace
+  end
+  trace[#trace + 1] = {
+    provider = candidate.credential.name, credential = candidate.credential.label,
+    model = candidate.model, reason = reason,
+  }
+end
+
+return M

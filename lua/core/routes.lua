@@ -1,0 +1,131 @@
+--- What the proxy answers: method, path, dialect, who may ask, and what serves it.
+
+local answers = require "core.answers"
+local completions = require "core.completions"
+local errors = require "lib.errors"
+local exchange = require "core.exchange"
+local listing = require "core.listing"
+
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local SLASH = byte("/")
+
+local M = {}
+
+-- `answer` serves without a model, `serve` gets a Call.  A path that ends in "*" takes the rest of
+-- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "local", "none".
+-- A dialect "models" is told by the client's headers.
+local table_of_routes = {
+  { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
+  { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
+  { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
+  { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
+  { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },
+  { "GET", "/v1beta/models/*", dialect = "gemini", auth = "key", answer = listing.one },
+  { "POST", "/v1/chat/completions", dialect = "chat", auth = "key", serve = exchange.serve },
+  { "POST", "/v1/completions", dialect = "completions", auth = "key", serve = completions.serve },
+}
+
+-- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.
+local exact, patterns = {}, {}
+
+local function add(route)
+  local method, path = route[1], route[2]
+  local prefix = match(path, "^(.*)%*$")
+  local entry
+  if prefix then
+    for _, pattern in ipairs(patterns) do
+      if pattern.prefix == prefix then entry = pattern end
+    end
+    if not entry then
+      entry = { prefix = prefix }
+      patterns[#patterns + 1] = entry
+    end
+  else
+    entry = exact[path] or {}
+    exact[path] = entry
+  end
+  entry[method] = route
+  if method == "GET" then entry.HEAD = route end
+  local names = {}
+  for _, name in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" } do
+    if entry[name] then names[#names + 1] = name end
+  end
+  names[#names + 1] = "OPTIONS"
+  entry.allow = table.concat(names, ", ")
+end
+
+for _, route in ipairs(table_of_routes) do add(route) end
+-- The longest prefix wins.
+table.sort(patterns, function(a, b) return #a.prefix > #b.prefix end)
+
+local function prefixed(path)
+  for _, pattern in ipairs(patterns) do
+    local prefix = pattern.prefix
+    if #path > #prefix and sub(path, 1, #prefix) == prefix then
+      return pattern, sub(path, #prefix + 1)
+    end
+  end
+end
+
+--- The dialect that answers of a path are in, known or not.
+--- @param client Client
+--- @return string
+function M.dialect_of(client)
+  local path = client.path
+  if path == "/v1/models" or path == "/v1/models/" then return listing.dialect(client) end
+  if find(path, "/v1/messages", 1, true) == 1 then return "anthropic" end
+  if find(path, "/v1beta", 1, true) == 1 then return "gemini" end
+  if find(path, "/v1internal", 1, true) == 1 then return "gemini_cli" end
+  if find(path, "/v1/models/", 1, true) == 1 then
+    return find(path, ":[%a]+/?$") and client.method == "POST" and "gemini" or listing.dialect(client)
+  end
+  if find(path, "/v0/management", 1, true) == 1 then return "management" end
+  return "chat"
+end
+
+--- The dialect of a found route for this client.
+--- @param route table
+--- @param client Client
+--- @return string
+function M.dialect(route, client)
+  local dialect = route.dialect
+  if dialect == "models" then return listing.dialect(client) end
+  return dialect or M.dialect_of(client)
+end
+
+local preflight = { none = { auth = "none", answer = answers.preflight } }
+preflight.key = { auth = "preflight", answer = answers.preflight }
+local nowhere = { auth = "unknown" }
+
+--- Finds what serves a request.
+--- @param client Client
+--- @return table route
+--- @return string? argument  the rest of the path, percent-encoded
+--- @return Problem? problem  the path is unknown, or its methods are others
+function M.find(client)
+  local path = client.path
+  local entry, argument = exact[path], nil
+  if not entry then
+    if #path > 1 and byte(path, #path) == SLASH then
+      path = sub(path, 1, -2)
+      entry = exact[path]
+    end
+    if not entry then entry, argument = prefixed(path) end
+  end
+  local method = client.method
+  if method == "OPTIONS" then
+    local some = entry and (entry.GET or entry.POST)
+    return some and some.auth == "none" and preflight.none or preflight.key
+  end
+  if not entry then
+    return nowhere, nil, errors.new("unknown_route", path .. " not found.")
+  end
+  local route = entry[method]
+  if route then return route, argument end
+  -- The known methods' rules decide who learns of them.
+  local some = entry.GET or entry.POST
+  return { auth = some.auth == "none" and "none" or "unknown" }, nil,
+    errors.new("wrong_method", method .. " is not a method of " .. path .. ".", { allow = entry.allow })
+end
+
+return M

@@ -1,0 +1,64 @@
+--- Copies an event stream to a client in Lua: the interface of client:relay() for streams that have
+--- no connection behind them (mock), or whose events change on the way (completions).
+
+local json = require "json"
+
+local Relay = {}
+Relay.__index = Relay
+
+local M = {}
+
+--- @param client Client
+--- @param response Response  anything with next_event()
+--- @param rules RelayRules
+--- @param convert (fun(data: string): string?)?  nil drops the event
+--- @return Relay
+function M.new(client, response, rules, convert)
+  return setmetatable({
+    client = client, response = response, rules = rules, convert = convert,
+    finished = false, events = 0,
+  }, Relay)
+end
+
+local function present(data, path)
+  local value = json.get(data, path)
+  return value ~= nil and tostring(value) ~= "null"
+end
+
+function Relay:send(name, data)
+  local rules = self.rules
+  if rules.finish and present(data, rules.finish) then self.finished = true end
+  if self.convert then
+    data = self.convert(data)
+    if not data then return end
+  end
+  if rules.model then
+    for _, path in ipairs(rules.rename) do
+      if present(data, path) then data = json.splice(data, path, json.encode(rules.model)) end
+    end
+  end
+  self.events = self.events + 1
+  if rules.names and name ~= "" then
+    self.client:write("event: " .. name .. "\ndata: " .. data .. "\n\n")
+  else
+    self.client:write("data: " .. data .. "\n\n")
+  end
+end
+
+function Relay:next(seconds)
+  local rules = self.rules
+  while true do
+    local kind, name, data = self.response:next_event(seconds)
+    if kind ~= "event" then return kind, name end
+    if data == rules.terminal then return "done" end
+    -- Frames that are not JSON are skipped.
+    if pcall(json.peek, data, "error") then
+      for _, member in ipairs(rules.watch) do
+        if present(data, { member }) then return "event", name, data end
+      end
+      self:send(name, data)
+    end
+  end
+end
+
+return M

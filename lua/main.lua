@@ -1,0 +1,52 @@
+--- The request pipeline, in order.
+
+local access = require "core.access"
+local calls = require "core.calls"
+local errors = require "lib.errors"
+local exchange = require "core.exchange"
+local routes = require "core.routes"
+
+local M = {}
+
+--- Serves one request.
+--- @param client Client
+function M.handle(client)
+  client:set_header("X-Request-Id", client.id)
+
+  -- What is asked for, and may this client ask for it?
+  local route, argument, unknown = routes.find(client)
+  local dialect = routes.dialect(route, client)
+  local principal, problem = access.admit(client, route.auth)
+  problem = problem or unknown
+  if problem then return errors.respond(client, problem, dialect) end
+
+  -- Pages and lists need no model.
+  if route.answer then return route.answer(client, argument, dialect) end
+
+  -- A model call: read it, find who can serve it, and hand it over.
+  local call
+  call, problem = calls.read(client, route, argument, principal)
+  if problem then return errors.respond(client, problem, dialect) end
+  problem = route.serve(call)
+  if problem then exchange.fail(call, problem) end
+end
+
+--- Answers for a script that failed.  Runs in a task of its own.
+--- @param client Client
+--- @param problem Problem
+function M.failed(client, problem)
+  local dialect = routes.dialect_of(client)
+  problem = { class = "internal", message = problem and problem.message or "internal error" }
+  if not client.started then
+    client:set_header("X-Request-Id", client.id)
+    return errors.respond(client, problem, dialect)
+  end
+  -- Only streams are begun before they are complete; an answer that was complete cannot be helped.
+  local told = pcall(function()
+    client:write(errors.event(problem, dialect))
+    client:finish()
+  end)
+  if not told then client:abort() end
+end
+
+return M

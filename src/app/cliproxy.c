@@ -1,0 +1,456 @@
+#include "app/cliproxy.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <uv.h>
+
+#include "app/listen.h"
+#include "app/reload.h"
+#include "app/settings.h"
+#include "app/worker.h"
+#include "net/watcher.h"
+
+static const double DEBOUNCE = 0.2;
+
+struct cliproxy {
+    struct cliproxy_options options;
+    char *config_path;
+    uv_loop_t loop;
+    bool loop_ready;
+    uv_async_t async;
+    uv_signal_t signals[3];
+    int open_handles;
+    // Asked from other threads, read in on_async().
+    int stop_asked, reload_asked; // atomic
+    struct log *log;
+    struct store *store;
+    struct reload *reload;
+    struct watcher *watcher;
+    SSL_CTX *tls;
+    struct worker **workers;
+    size_t worker_count;
+    int workers_running; // atomic
+    bool running;
+    struct listen_plan plan;
+    bool draining;
+    double drain_seconds;
+};
+
+const char *cliproxy_version(void)
+{
+    return CLIPROXY_VERSION;
+}
+
+const char *cliproxy_commit(void)
+{
+    return CLIPROXY_COMMIT;
+}
+
+const char *cliproxy_build_date(void)
+{
+    return CLIPROXY_BUILD_DATE;
+}
+
+// --- reload --------------------------------------------------------------------------------------
+
+static const char *closed_reason(void *ctx, const struct config *config)
+{
+    struct cliproxy *p = ctx;
+
+    return listen_unsafe(config, p->plan.loopback);
+}
+
+static void on_retired(void *ctx)
+{
+    struct cliproxy *p = ctx;
+
+    reload_retired(p->reload);
+}
+
+// A key that only counts at start.
+static void warn_restart(struct cliproxy *p, const struct config *old, const struct config *now)
+{
+    static const char *const keys[] = {"port", "host", "tls.enable", "workers"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        const struct config_node *a = config_at(old, keys[i]), *b = config_at(now, keys[i]);
+
+        if (a->type != b->type || a->integer != b->integer || a->boolean != b->boolean ||
+            (a->type == CONFIG_STRING && strcmp(a->text, b->text) != 0))
+            log_warn(p->log, "%s has changed; it takes effect at the next start", keys[i]);
+    }
+}
+
+static void renew_tls(struct cliproxy *p, const struct config *config)
+{
+    struct buf error;
+    SSL_CTX *tls;
+
+    if (!p->tls)
+        return;
+    buf_init(&error, 1024);
+    if (settings_tls(config, &tls, &error) && tls) {
+        SSL_CTX_free(p->tls);
+        p->tls = tls;
+        for (size_t i = 0; i < p->worker_count; i++)
+            worker_set_tls(p->workers[i], tls);
+    } else if (error.len > 0) {
+        log_error(p->log, "%s; the certificate in use stays", buf_cstr(&error));
+    }
+    buf_deinit(&error);
+}
+
+static void watch_all(struct cliproxy *p, const struct config *config);
+
+static void on_ready(void *ctx, struct generation *g)
+{
+    struct cliproxy *p = ctx;
+    struct server_limits limits = settings_limits(g->config);
+    const char *closed = listen_unsafe(g->config, p->plan.loopback);
+
+    for (size_t i = 0; i < p->worker_count; i++)
+        worker_set_state(p->workers[i], g->states[i], &limits);
+    settings_log(g->config, p->log);
+    p->drain_seconds = config_number(g->config, "limits.drain-seconds");
+    renew_tls(p, g->config);
+    watch_all(p, g->config);
+    if (closed)
+        log_error(p->log, "all proxy routes are closed: %s", closed);
+}
+
+static void on_change(void *ctx, const char *path)
+{
+    struct cliproxy *p = ctx;
+    struct generation *g = reload_current(p->reload);
+
+    log_debug(p->log, "something changed in %s", path);
+    renew_tls(p, g->config);
+    reload_look(p->reload);
+}
+
+// Watches the directories of config, scripts and certificates; known ones stay as they are.
+static void watch_all(struct cliproxy *p, const struct config *config)
+{
+    char directory[1024];
+    char *scripts = reload_scripts_dir(config);
+    char *cert = config_expand_path(config, config_string(config, "tls.cert"));
+    const char *slash = strrchr(p->config_path, '/');
+
+    snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - p->config_path) : 1,
+             slash ? p->config_path : ".");
+    watcher_add(p->watcher, *directory ? directory : "/", false);
+    if (scripts && *scripts)
+        watcher_add(p->watcher, scripts, true);
+    if (p->tls && cert && (slash = strrchr(cert, '/'))) {
+        snprintf(directory, sizeof(directory), "%.*s", (int)(slash - cert), cert);
+        watcher_add(p->watcher, *directory ? directory : "/", false);
+    }
+    free(scripts);
+    free(cert);
+}
+
+// --- stopping --------------------------------------------------------------------------------------
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct cliproxy *p = handle->data;
+
+    p->open_handles--;
+}
+
+// The first call drains, the second cuts.
+static void stop(struct cliproxy *p)
+{
+    double seconds = p->draining ? 0 : p->drain_seconds;
+
+    if (!p->draining)
+        log_info(p->log, "stopping: open streams have %.0f s to end", seconds);
+    p->draining = true;
+    for (size_t i = 0; i < p->worker_count; i++)
+        worker_drain(p->workers[i], seconds);
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct cliproxy *p = async->data;
+    int asked = __atomic_exchange_n(&p->stop_asked, 0, __ATOMIC_ACQ_REL);
+
+    for (; asked > 0; asked--)
+        stop(p);
+    if (__atomic_exchange_n(&p->reload_asked, 0, __ATOMIC_ACQ_REL))
+        reload_look(p->reload);
+    // The last worker to end asks for this.
+    if (__atomic_load_n(&p->workers_running, __ATOMIC_ACQUIRE) == 0 && p->running)
+        uv_stop(&p->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct cliproxy *p = signal->data;
+
+    if (number == SIGHUP)
+        reload_look(p->reload);
+    else
+        stop(p);
+}
+
+void cliproxy_stop(struct cliproxy *p)
+{
+    __atomic_add_fetch(&p->stop_asked, 1, __ATOMIC_ACQ_REL);
+    uv_async_send(&p->async);
+}
+
+void cliproxy_reload(struct cliproxy *p)
+{
+    __atomic_store_n(&p->reload_asked, 1, __ATOMIC_RELEASE);
+    uv_async_send(&p->async);
+}
+
+static void on_worker_end(void *ctx)
+{
+    struct cliproxy *p = ctx;
+
+    __atomic_sub_fetch(&p->workers_running, 1, __ATOMIC_ACQ_REL);
+    uv_async_send(&p->async);
+}
+
+// --- start -----------------------------------------------------------------------------------------
+
+// Streams need two descriptors each; the soft limit is often 1024.
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool init_loop(struct cliproxy *p)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
+    if (uv_loop_init(&p->loop) < 0)
+        return false;
+    p->loop_ready = true;
+    uv_async_init(&p->loop, &p->async, on_async);
+    p->async.data = p;
+    p->open_handles = 1;
+    for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
+        uv_signal_init(&p->loop, &p->signals[i]);
+        p->signals[i].data = p;
+        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+        p->open_handles++;
+    }
+    return true;
+}
+
+// Loads the file; a missing one means defaults unless it was asked for by name.
+static struct config *first_config(struct cliproxy *p, bool optional, struct buf *error)
+{
+    struct config_report report;
+    struct config *config;
+    bool missing = false;
+
+    config_report_init(&report);
+    config = config_load(p->config_path, &report, &missing);
+    if (!config && missing && optional) {
+        config_report_deinit(&report);
+        config_report_init(&report);
+        config = config_parse(p->config_path, "", 0, &report);
+        log_info(p->log, "there is no %s: running on defaults", p->config_path);
+    }
+    buf_append(error, report.errors.data, report.errors.len);
+    if (report.warnings.len > 0)
+        log_warn(p->log, "%s", buf_cstr(&report.warnings));
+    config_report_deinit(&report);
+    return config;
+}
+
+static bool check_safety(struct cliproxy *p, const struct config *config, struct buf *error)
+{
+    const char *why = listen_unsafe(config, p->plan.loopback);
+
+    if (listen_sample_keys(config))
+        log_warn(p->log, "api-keys holds a key of the sample configuration; everybody knows it");
+    if (!why)
+        return true;
+    if (listen_has_management_key(config)) {
+        log_error(p->log, "all proxy routes are closed: %s", why);
+        return true;
+    }
+    buf_printf(error,
+               "refusing to start: %s.\n"
+               "Set a key of your own under `api-keys`, or bind this machine only "
+               "(`host: 127.0.0.1`).",
+               why);
+    return false;
+}
+
+static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
+{
+    struct worker_options options = {.log = p->log,
+                                     .store = p->store,
+                                     .limits = settings_limits(g->config),
+                                     .tls = p->tls,
+                                     .address_count = p->plan.count,
+                                     .on_retired = on_retired,
+                                     .on_end = on_worker_end,
+                                     .ctx = p};
+
+    p->workers = calloc(g->count, sizeof(*p->workers));
+    if (!p->workers) {
+        buf_puts(error, "out of memory");
+        return false;
+    }
+    for (size_t i = 0; i < g->count; i++) {
+        struct worker *w = worker_new(&options, g->states[i], p->plan.addresses, error);
+
+        if (!w) {
+            // The states nobody took go with the generation.
+            while (++i < g->count)
+                generation_release(g, g->states[i]);
+            return false;
+        }
+        p->workers[p->worker_count++] = w;
+    }
+    return true;
+}
+
+static bool start(struct cliproxy *p, bool optional, struct buf *error)
+{
+    struct config *config = first_config(p, optional, error);
+    struct reload_options reload = {.log = p->log,
+                                    .config_path = p->config_path,
+                                    .on_ready = on_ready,
+                                    .closed = closed_reason,
+                                    .ctx = p};
+    struct generation *g;
+    bool ok = false;
+
+    if (!config)
+        return false;
+    p->drain_seconds = config_number(config, "limits.drain-seconds");
+    p->watcher = watcher_new(&p->loop, p->log, DEBOUNCE, on_change, p);
+    p->reload = reload_new(&p->loop, &reload);
+    if (!settings_log(config, p->log))
+        buf_puts(error, "no log directory can be written");
+    else if (!p->watcher || !p->reload)
+        buf_puts(error, "out of memory");
+    else if (listen_plan(config, &p->plan, error) && check_safety(p, config, error) &&
+             settings_tls(config, &p->tls, error)) {
+        g = reload_first(p->reload, config, settings_workers(config), error);
+        ok = g && start_workers(p, g, error);
+        if (ok)
+            watch_all(p, config);
+    }
+    config_unref(config);
+    return ok;
+}
+
+struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *error,
+                              size_t error_size)
+{
+    struct cliproxy *p = calloc(1, sizeof(*p));
+    struct buf message;
+
+    buf_init(&message, 64 * 1024);
+    snprintf(error, error_size, "out of memory");
+    if (!p)
+        return NULL;
+    p->options = *options;
+    raise_descriptor_limit();
+    p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
+    p->log = log_new();
+    p->store = store_new(0);
+    if (p->config_path && p->log && p->store && upstream_global_init() && init_loop(p)) {
+        if (start(p, !options->config_path, &message)) {
+            buf_deinit(&message);
+            *error = '\0';
+            return p;
+        }
+        snprintf(error, error_size, "%s", message.len ? buf_cstr(&message) : "out of memory");
+    }
+    buf_deinit(&message);
+    cliproxy_free(p);
+    return NULL;
+}
+
+// --- run and end -------------------------------------------------------------------------------------
+
+static void announce(struct cliproxy *p)
+{
+    struct buf address;
+
+    buf_init(&address, 256);
+    for (size_t i = 0; i < p->plan.count; i++) {
+        buf_clear(&address);
+        listen_format(&p->plan.addresses[i], p->tls, &address);
+        log_info(p->log, "listening on %s", buf_cstr(&address));
+        if (i == 0 && p->options.on_listening)
+            p->options.on_listening(p->options.ctx, buf_cstr(&address));
+    }
+    log_flush(p->log);
+}
+
+int cliproxy_run(struct cliproxy *p)
+{
+    p->running = true;
+    p->workers_running = (int)p->worker_count;
+    for (size_t i = 0; i < p->worker_count; i++) {
+        if (!worker_start(p->workers[i])) {
+            log_error(p->log, "cannot start a thread");
+            return 1;
+        }
+    }
+    announce(p);
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    log_info(p->log, "stopped");
+    log_flush(p->log);
+    return 0;
+}
+
+int cliproxy_port(const struct cliproxy *p)
+{
+    return ntohs(((const struct sockaddr_in *)&p->plan.addresses[0])->sin_port);
+}
+
+static void close_loop(struct cliproxy *p)
+{
+    if (p->reload)
+        reload_stop(p->reload);
+    if (p->watcher)
+        watcher_stop(p->watcher);
+    uv_close((uv_handle_t *)&p->async, on_handle_closed);
+    for (size_t i = 0; p->options.handle_signals && i < 3; i++)
+        uv_close((uv_handle_t *)&p->signals[i], on_handle_closed);
+    while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
+           (p->watcher && !watcher_closed(p->watcher)))
+        uv_run(&p->loop, UV_RUN_ONCE);
+}
+
+void cliproxy_free(struct cliproxy *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->worker_count; i++)
+        worker_drain(p->workers[i], 0);
+    for (size_t i = 0; i < p->worker_count; i++)
+        worker_join(p->workers[i]);
+    if (p->loop_ready)
+        close_loop(p);
+    reload_free(p->reload);
+    watcher_free(p->watcher);
+    if (p->loop_ready)
+        uv_loop_close(&p->loop);
+    SSL_CTX_free(p->tls);
+    store_free(p->store);
+    log_free(p->log);
+    free(p->workers);
+    free(p->config_path);
+    free(p);
+}

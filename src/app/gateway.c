@@ -1,0 +1,90 @@
+#include "app/gateway.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <openssl/rand.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "codec/redact.h"
+#include "script/exchange.h"
+
+static enum log_level level_for(int status)
+{
+    return status >= 500 ? LOG_ERROR : status >= 400 ? LOG_WARN : LOG_INFO;
+}
+
+// `12.345ms` below a second, `1.2s` above, as people expect of an access log.
+static void format_latency(double seconds, char *out, size_t size)
+{
+    if (seconds < 1)
+        snprintf(out, size, "%.1fms", seconds * 1000);
+    else
+        snprintf(out, size, "%.2fs", seconds);
+}
+
+static void log_access(struct gateway *g, const struct exchange *x)
+{
+    const struct server_request *req = x->req;
+    int status = req->gone && !req->finished ? 499 : req->status;
+    double now = clock_mono();
+    char latency[32], first[32] = "-";
+    struct buf target;
+
+    if (!log_enabled(g->log, level_for(status)))
+        return;
+    buf_init(&target, 16 * 1024);
+    redact_target(&target, req->target);
+    format_latency(now - req->started, latency, sizeof(latency));
+    if (req->first_out > 0)
+        format_latency(req->first_out - req->started, first, sizeof(first));
+    log_write(g->log, level_for(status), "access", x->id,
+              "%d | %8s | %s | %s \"%s\" | first=%s bytes=%llu model=%s credential=%s", status,
+              latency, req->peer, req->method, target.len ? buf_cstr(&target) : "", first,
+              (unsigned long long)req->bytes_out, *x->facts.model ? x->facts.model : "-",
+              *x->facts.credential ? x->facts.credential : "-");
+    buf_deinit(&target);
+}
+
+static void on_end(struct exchange *x)
+{
+    struct gateway *g = x->owner;
+
+    log_access(g, x);
+    g->on_exchange_end(g->ctx, x->state);
+}
+
+static void on_request(void *ctx, struct server_request *req)
+{
+    static const char fields[] = "Content-Type: application/json\r\n";
+    static const char body[] = "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\","
+                               "\"param\":null,\"code\":null}}";
+    struct gateway *g = ctx;
+    unsigned char random[4] = {0};
+    char id[9];
+
+    RAND_bytes(random, sizeof(random));
+    snprintf(id, sizeof(id), "%02x%02x%02x%02x", random[0], random[1], random[2], random[3]);
+    if (exchange_start(g->state, req, id, on_end, g))
+        return;
+    server_respond(req, 500, fields, strlen(fields), body, strlen(body));
+    server_release(req);
+}
+
+static void on_refused(void *ctx, const char *peer, const char *method, const char *target,
+                       int status)
+{
+    struct gateway *g = ctx;
+    struct buf redacted;
+
+    buf_init(&redacted, 16 * 1024);
+    redact_target(&redacted, target);
+    log_write(g->log, LOG_WARN, "access", NULL, "%d | - | %s | %s \"%s\" | refused", status, peer,
+              method, redacted.len ? buf_cstr(&redacted) : "");
+    buf_deinit(&redacted);
+}
+
+struct server_handler gateway_handler(struct gateway *g)
+{
+    return (struct server_handler){.ctx = g, .on_request = on_request, .on_refused = on_refused};
+}

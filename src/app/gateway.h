@@ -1,0 +1,19 @@
+// gateway.h - between the server and the scripts: gives each request an id and an exchange with the
+// current state, and writes its access line.
+
+#pragma once
+
+#include "base/log.h"
+#include "net/server.h"
+
+struct script_state;
+
+struct gateway {
+    struct log *log;
+    struct script_state *state; // current
+    void *ctx;
+    void (*on_exchange_end)(void *ctx, struct script_state *state);
+};
+
+// The handler to give to server_new().
+struct server_handler gateway_handler(struct gateway *g);

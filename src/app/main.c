@@ -1,0 +1,154 @@
+// main.c - the program: a thin user of cliproxy.h.
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cliproxy.h"
+#include "app/command_line.h"
+#include "app/environment.h"
+#include "app/scripts_command.h"
+#include "config/config.h"
+
+static void print_version(void)
+{
+    printf("CLIProxyAPI Version: %s, Commit: %s, BuiltAt: %s\n", cliproxy_version(),
+           cliproxy_commit(), cliproxy_build_date());
+    fflush(stdout);
+}
+
+static const char *config_file(const struct command_line *line)
+{
+    return line->config ? line->config : "config.yaml";
+}
+
+// Loads the configuration for a command; prints what is wrong.  NULL when it cannot be used.
+static struct config *load_config(const struct command_line *line)
+{
+    struct config_report report;
+    struct config *config;
+    bool missing = false;
+
+    config_report_init(&report);
+    config = config_load(config_file(line), &report, &missing);
+    if (!config && missing && !line->config) {
+        config_report_deinit(&report);
+        config_report_init(&report);
+        config = config_parse("config.yaml", "", 0, &report);
+    }
+    if (report.warnings.len > 0)
+        fprintf(stderr, "%s", buf_cstr(&report.warnings));
+    if (report.errors.len > 0)
+        fprintf(stderr, "%s", buf_cstr(&report.errors));
+    config_report_deinit(&report);
+    return config;
+}
+
+static int run_command(const struct command_line *line)
+{
+    struct config *config = load_config(line);
+    int code = 0;
+
+    if (!config)
+        return 1;
+    if (line->command == COMMAND_SCRIPTS_LIST)
+        code = scripts_list(config);
+    else if (line->command == COMMAND_SCRIPTS_EJECT)
+        code = scripts_eject(config, line->argument);
+    else if (line->command == COMMAND_SCRIPTS_CHECK)
+        code = scripts_check(config);
+    else
+        printf("%s is fine\n", config_file(line));
+    config_unref(config);
+    return code;
+}
+
+static void on_listening(void *ctx, const char *address)
+{
+    (void)ctx;
+    printf("API server listening on %s\n", address);
+    fflush(stdout);
+}
+
+// Where DEPLOY=cloud is set, a container without a usable configuration stays up (spec 7.3).
+static int wait_for_signal(void)
+{
+    sigset_t set;
+    int number;
+
+    printf("DEPLOY=cloud: no usable configuration; waiting for a signal\n");
+    fflush(stdout);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigwait(&set, &number);
+    return 0;
+}
+
+// What this version does not have yet must not be ignored in silence.
+static const char *unsupported_store(void)
+{
+    static const char *const names[] = {"PGSTORE_DSN", "OBJECTSTORE_ENDPOINT", "GITSTORE_GIT_URL"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && strspn(value, " \t\r\n") < strlen(value))
+            return names[i];
+    }
+    return NULL;
+}
+
+static int serve(const struct command_line *line)
+{
+    struct cliproxy_options options = {
+        .config_path = line->config, .handle_signals = true, .on_listening = on_listening};
+    const char *deploy = getenv("DEPLOY"), *store = unsupported_store();
+    static char error[64 * 1024];
+    struct cliproxy *proxy;
+    int code;
+
+    if (store) {
+        fprintf(stderr, "%s is set, but this version has no remote stores yet\n", store);
+        return 1;
+    }
+    proxy = cliproxy_new(&options, error, sizeof(error));
+    if (!proxy) {
+        fprintf(stderr, "%s%s", error, *error && error[strlen(error) - 1] == '\n' ? "" : "\n");
+        return deploy && strcmp(deploy, "cloud") == 0 ? wait_for_signal() : 1;
+    }
+    code = cliproxy_run(proxy);
+    cliproxy_free(proxy);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line;
+    struct buf warnings;
+    int code = command_line_parse(argc, argv, &line);
+
+    if (code != 0)
+        return code;
+    if (line.command == COMMAND_HELP) {
+        command_line_usage();
+        return 0;
+    }
+    if (line.command == COMMAND_VERSION || line.command == COMMAND_SERVE)
+        print_version();
+    if (line.command == COMMAND_VERSION)
+        return 0;
+    signal(SIGPIPE, SIG_IGN);
+    buf_init(&warnings, 64 * 1024);
+    environment_load(".env", &warnings);
+    if (warnings.len > 0)
+        fprintf(stderr, "%s", buf_cstr(&warnings));
+    buf_deinit(&warnings);
+    if (line.command == COMMAND_LOGIN) {
+        fprintf(stderr, "--%s: this version has no logins yet\n", line.login);
+        return 1;
+    }
+    return line.command == COMMAND_SERVE ? serve(&line) : run_command(&line);
+}

@@ -1,0 +1,300 @@
+#include "app/reload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cliproxy.h"
+#include "script/bundle.h"
+#include "store/atomic.h"
+
+enum { LIVE_MAX = 3, CONFIG_MAX = 8 * 1024 * 1024, REPORT_MAX = 64 * 1024 };
+
+// What one build works on, in the thread pool.
+struct build {
+    unsigned number;
+    size_t workers;
+    const char *closed;
+    const struct generation *running; // stays current while this builds
+    char *config_path;
+    struct config *config;      // read, or the running one when it has not changed
+    struct buf config_text;     // as read
+    struct generation *result;
+    struct buf errors, warnings;
+    bool unchanged;
+};
+
+struct reload {
+    struct reload_options options;
+    size_t workers; // states a generation needs
+    uv_work_t work;
+    uv_async_t retired;
+    struct build build;
+    bool building, wanted, stopping;
+    int open_handles;
+    unsigned next_number;
+    struct buf config_text;              // of the running config
+    struct generation *live[LIVE_MAX];   // oldest first, the last one is current
+    size_t live_count;
+};
+
+char *reload_scripts_dir(const struct config *config)
+{
+    return config_expand_path(config, config_string(config, "scripts-dir"));
+}
+
+// --- building, in the thread pool -----------------------------------------------------------
+
+// Reads the file; the running config stands in for a file that is missing, empty or the same.
+static bool read_config(struct reload *r, struct build *b)
+{
+    struct config_report report;
+    int result = atomic_read(b->config_path, &b->config_text);
+
+    if (result == -ENOENT || (result == 0 && b->config_text.len == 0)) {
+        buf_append(&b->config_text, r->config_text.data, r->config_text.len);
+        b->config = config_ref(b->running->config);
+        return true;
+    }
+    if (result < 0) {
+        buf_printf(&b->errors, "%s: %s\n", b->config_path, strerror(-result));
+        return false;
+    }
+    if (b->config_text.len == r->config_text.len &&
+        memcmp(b->config_text.data, r->config_text.data, b->config_text.len) == 0) {
+        b->config = config_ref(b->running->config);
+        return true;
+    }
+    config_report_init(&report);
+    b->config = config_parse(b->config_path, b->config_text.data, b->config_text.len, &report);
+    buf_append(&b->errors, report.errors.data, report.errors.len);
+    buf_append(&b->warnings, report.warnings.data, report.warnings.len);
+    config_report_deinit(&report);
+    return b->config;
+}
+
+static struct generation *make(struct build *b, struct bundle *bundle)
+{
+    struct generation_options options = {.version = cliproxy_version(),
+                                         .closed = b->closed,
+                                         .states = b->workers,
+                                         .verify = true};
+
+    return generation_new(b->number, bundle, b->config, &options, &b->errors);
+}
+
+static void do_build(uv_work_t *work)
+{
+    struct reload *r = work->data;
+    struct build *b = &r->build;
+    struct bundle *bundle;
+    char *scripts;
+
+    if (!read_config(r, b))
+        return;
+    scripts = reload_scripts_dir(b->config);
+    bundle = bundle_new(scripts, &b->errors);
+    free(scripts);
+    if (!bundle)
+        return;
+    b->unchanged = b->config == b->running->config &&
+                   strcmp(bundle->hash, b->running->bundle->hash) == 0;
+    b->closed = r->options.closed(r->options.ctx, b->config);
+    if (!b->unchanged)
+        b->result = make(b, bundle);
+    bundle_unref(bundle);
+}
+
+// --- the result ------------------------------------------------------------------------------
+
+static void log_lines(struct log *log, enum log_level level, const char *lead, struct buf *lines)
+{
+    char *at = (char *)buf_cstr(lines), *save = NULL;
+
+    for (char *line = at ? strtok_r(at, "\n", &save) : NULL; line;
+         line = strtok_r(NULL, "\n", &save))
+        log_write(log, level, "reload", NULL, "%s%s", lead, line);
+}
+
+static void build_init(struct build *b)
+{
+    memset(b, 0, sizeof(*b));
+    buf_init(&b->config_text, CONFIG_MAX);
+    buf_init(&b->errors, REPORT_MAX);
+    buf_init(&b->warnings, REPORT_MAX);
+}
+
+static void build_deinit(struct build *b)
+{
+    free(b->config_path);
+    config_unref(b->config);
+    buf_deinit(&b->config_text);
+    buf_deinit(&b->errors);
+    buf_deinit(&b->warnings);
+}
+
+static void adopt(struct reload *r, struct build *b)
+{
+    struct log *log = r->options.log;
+
+    r->live[r->live_count++] = b->result;
+    buf_clear(&r->config_text);
+    buf_append(&r->config_text, b->config_text.data, b->config_text.len);
+    log_lines(log, LOG_WARN, "", &b->warnings);
+    log_write(log, LOG_INFO, "reload", NULL,
+              "configuration and scripts reloaded: generation %u, scripts %.12s",
+              b->result->number, b->result->bundle->hash);
+    r->options.on_ready(r->options.ctx, b->result);
+}
+
+static void build_done(uv_work_t *work, int status)
+{
+    struct reload *r = work->data;
+    struct build *b = &r->build;
+
+    r->building = false;
+    if (b->result && r->stopping)
+        generation_discard(b->result);
+    else if (b->result)
+        adopt(r, b);
+    else if (!b->unchanged && status == 0) {
+        log_lines(r->options.log, LOG_ERROR, "", &b->errors);
+        log_write(r->options.log, LOG_ERROR, "reload", NULL,
+                  "the change was refused; generation %u keeps running",
+                  reload_current(r)->number);
+    }
+    log_flush(r->options.log);
+    build_deinit(b);
+    if (r->wanted)
+        reload_look(r);
+}
+
+void reload_look(struct reload *r)
+{
+    struct build *b = &r->build;
+
+    r->wanted = true;
+    if (r->building || r->stopping)
+        return;
+    if (r->live_count == LIVE_MAX) {
+        log_write(r->options.log, LOG_WARN, "reload", NULL,
+                  "a change waits: generation %u still serves requests", r->live[0]->number);
+        return; // reload_retired() looks again
+    }
+    r->wanted = false;
+    build_init(b);
+    b->number = r->next_number++;
+    b->workers = r->workers;
+    b->running = reload_current(r);
+    b->config_path = strdup(r->options.config_path);
+    if (!b->config_path) {
+        build_deinit(b);
+        return;
+    }
+    r->work.data = r;
+    r->building = uv_queue_work(r->retired.loop, &r->work, do_build, build_done) == 0;
+    if (!r->building)
+        build_deinit(b);
+}
+
+// --- generations that have drained -------------------------------------------------------------
+
+static void on_retired(uv_async_t *async)
+{
+    struct reload *r = async->data;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->live_count; i++) {
+        struct generation *g = r->live[i];
+
+        if (i + 1 < r->live_count && generation_drained(g)) {
+            log_write(r->options.log, LOG_DEBUG, "reload", NULL, "generation %u has drained",
+                      g->number);
+            generation_release(g, NULL);
+        } else {
+            r->live[kept++] = g;
+        }
+    }
+    r->live_count = kept;
+    if (r->wanted)
+        reload_look(r);
+}
+
+void reload_retired(struct reload *r)
+{
+    uv_async_send(&r->retired);
+}
+
+struct generation *reload_current(const struct reload *r)
+{
+    return r->live_count ? r->live[r->live_count - 1] : NULL;
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+struct reload *reload_new(uv_loop_t *loop, const struct reload_options *options)
+{
+    struct reload *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->options = *options;
+    r->next_number = 1;
+    buf_init(&r->config_text, CONFIG_MAX);
+    uv_async_init(loop, &r->retired, on_retired);
+    r->retired.data = r;
+    r->open_handles = 1;
+    return r;
+}
+
+struct generation *reload_first(struct reload *r, struct config *config, size_t workers,
+                                struct buf *error)
+{
+    char *scripts = reload_scripts_dir(config);
+    struct bundle *bundle = bundle_new(scripts, error);
+    struct build b = {.number = r->next_number++, .workers = workers, .config = config};
+    struct generation *g = NULL;
+
+    free(scripts);
+    r->workers = workers;
+    atomic_read(r->options.config_path, &r->config_text); // missing: stays empty
+    buf_init(&b.errors, REPORT_MAX);
+    b.closed = r->options.closed(r->options.ctx, config);
+    if (bundle)
+        g = make(&b, bundle);
+    buf_append(error, b.errors.data, b.errors.len);
+    buf_deinit(&b.errors);
+    bundle_unref(bundle);
+    if (g)
+        r->live[r->live_count++] = g;
+    return g;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct reload *r = handle->data;
+
+    r->open_handles--;
+}
+
+void reload_stop(struct reload *r)
+{
+    r->stopping = true;
+    r->wanted = false;
+    uv_close((uv_handle_t *)&r->retired, on_closed);
+}
+
+bool reload_closed(const struct reload *r)
+{
+    return r->open_handles == 0 && !r->building;
+}
+
+void reload_free(struct reload *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->live_count; i++)
+        generation_release(r->live[i], NULL);
+    buf_deinit(&r->config_text);
+    free(r);
+}

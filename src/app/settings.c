@@ -1,0 +1,90 @@
+#include "app/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "net/tls.h"
+
+enum { WORKERS_MAX = 64 };
+
+struct server_limits settings_limits(const struct config *config)
+{
+    return (struct server_limits){
+        .head_bytes = 1024 * 1024,
+        .body_bytes = (size_t)config_int(config, "limits.body-mib") << 20,
+        .head_seconds = config_number(config, "limits.header-seconds"),
+        .body_seconds = 60,
+        .idle_seconds = config_number(config, "limits.idle-seconds"),
+        .write_seconds = 600,
+        .output_high = 64 * 1024,
+    };
+}
+
+size_t settings_workers(const struct config *config)
+{
+    int64_t n = config_int(config, "workers");
+
+    if (n <= 0)
+        n = uv_available_parallelism();
+    return n > WORKERS_MAX ? WORKERS_MAX : (size_t)n;
+}
+
+// The directory of a path, "." when it has none.
+static void directory_of(const char *path, char *out, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        snprintf(out, size, ".");
+    else
+        snprintf(out, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+bool settings_log(const struct config *config, struct log *log)
+{
+    struct log_options options = {
+        .level = config_bool(config, "debug") ? LOG_DEBUG : LOG_INFO,
+        .directory_max_bytes = (size_t)config_int(config, "logs-max-total-size-mb") << 20,
+    };
+    const char *writable = getenv("WRITABLE_PATH");
+    char base[1024], directory[1100], fallback[1100];
+    char *auth;
+    bool ok;
+
+    if (!config_bool(config, "logging-to-file"))
+        return log_configure(log, &options);
+    if (!writable || !*writable)
+        writable = getenv("writable_path");
+    if (writable && *writable)
+        snprintf(base, sizeof(base), "%s", writable);
+    else
+        directory_of(config_path(config), base, sizeof(base));
+    snprintf(directory, sizeof(directory), "%s/logs", base);
+    auth = config_expand_path(config, config_string(config, "auth-dir"));
+    snprintf(fallback, sizeof(fallback), "%s/logs", auth ? auth : ".");
+    free(auth);
+    options.directory = directory;
+    options.fallback = fallback;
+    ok = log_configure(log, &options);
+    return ok;
+}
+
+bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error)
+{
+    char *cert, *key, message[512] = "";
+
+    *tls = NULL;
+    if (!config_bool(config, "tls.enable"))
+        return true;
+    cert = config_expand_path(config, config_string(config, "tls.cert"));
+    key = config_expand_path(config, config_string(config, "tls.key"));
+    if (cert && key)
+        *tls = tls_context_new(cert, key, message, sizeof(message));
+    free(cert);
+    free(key);
+    if (!*tls)
+        buf_printf(error, "tls: %s", *message ? message : "out of memory");
+    return *tls;
+}

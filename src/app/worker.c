@@ -1,0 +1,353 @@
+#include "app/worker.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+enum {
+    TRIM_MS = 10 * 1000, // how often a worker looks whether it was idle
+    DRAIN_MS = 20        // how often a draining worker looks whether it is done
+};
+
+// What other threads ask of a worker; the newest of each kind counts.
+struct orders {
+    struct script_state *state;
+    struct server_limits limits;
+    bool limits_set;
+    SSL_CTX *tls;
+    bool tls_set;
+    bool drain;
+    double drain_seconds;
+};
+
+struct old_state {
+    struct list node;
+    struct script_state *state;
+};
+
+struct worker {
+    struct log *log;
+    uv_loop_t loop;
+    uv_thread_t thread;
+    bool started;
+    uv_async_t async;
+    uv_timer_t trim, drain;
+    uv_mutex_t lock;
+    struct orders orders; // under `lock`
+    bool ended;           // under `lock`: nobody reads orders any more
+    struct server *server;
+    struct upstream *upstream;
+    struct script_host *host;
+    struct gateway gateway; // holds the current state
+    struct list old_states; // whose tasks have not all ended
+    bool busy, trimmed;     // since the last look
+    bool draining, stopping, closing;
+    double drain_deadline;
+    void (*on_retired)(void *ctx);
+    void (*on_end)(void *ctx);
+    void *ctx;
+};
+
+// --- states ------------------------------------------------------------------------------------
+
+static void release_state(struct worker *w, struct script_state *state)
+{
+    generation_release(generation_of(state), state);
+    if (w->on_retired)
+        w->on_retired(w->ctx);
+}
+
+// Frees the states of former generations that nothing runs on any more.
+static void retire_states(struct worker *w)
+{
+    list_each(node, next, &w->old_states) {
+        struct old_state *old = list_entry(node, struct old_state, node);
+
+        if (state_tasks(old->state) > 0)
+            continue;
+        list_remove(&old->node);
+        release_state(w, old->state);
+        free(old);
+    }
+}
+
+static void replace_state(struct worker *w, struct script_state *state)
+{
+    struct old_state *old = malloc(sizeof(*old));
+
+    host_attach(w->host, state);
+    if (!old) {
+        // Out of memory: keep serving with what there is, and drop the new one.
+        release_state(w, state);
+        return;
+    }
+    old->state = w->gateway.state;
+    w->gateway.state = state;
+    list_append(&w->old_states, &old->node);
+    retire_states(w);
+}
+
+// --- the loop ----------------------------------------------------------------------------------
+
+static void on_pass(void *ctx)
+{
+    struct worker *w = ctx;
+
+    server_flush(w->server);
+    if (!list_empty(&w->old_states))
+        retire_states(w);
+    log_flush(w->log);
+}
+
+static void on_exchange_end(void *ctx, struct script_state *state)
+{
+    struct worker *w = ctx;
+
+    (void)state;
+    w->busy = true;
+    w->trimmed = false;
+}
+
+// Gives memory back after a while without requests.
+static void on_trim(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    if (!w->busy && !w->trimmed) {
+        state_collect(w->gateway.state);
+        upstream_trim(w->upstream);
+        malloc_trim(0);
+        w->trimmed = true;
+    }
+    w->busy = false;
+}
+
+static size_t tasks_left(const struct worker *w)
+{
+    size_t n = state_tasks(w->gateway.state);
+
+    list_each(node, next, &w->old_states)
+        n += state_tasks(list_entry(node, struct old_state, node)->state);
+    return n;
+}
+
+// Drain, then stop, then close: each step waits for the one before it.
+static void on_drain(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    if (!w->stopping) {
+        if (server_busy(w->server) > 0 && clock_mono() < w->drain_deadline)
+            return;
+        w->stopping = true;
+        server_stop(w->server);
+    }
+    if (!w->closing && tasks_left(w) == 0) {
+        w->closing = true;
+        uv_mutex_lock(&w->lock);
+        w->ended = true;
+        uv_mutex_unlock(&w->lock);
+        upstream_stop(w->upstream);
+        host_stop(w->host);
+        uv_close((uv_handle_t *)&w->async, NULL);
+        uv_close((uv_handle_t *)&w->trim, NULL);
+        uv_close((uv_handle_t *)&w->drain, NULL);
+    }
+}
+
+static void begin_drain(struct worker *w, double seconds)
+{
+    double deadline = clock_mono() + seconds;
+
+    if (!w->draining)
+        server_drain(w->server);
+    if (!w->draining || deadline < w->drain_deadline)
+        w->drain_deadline = deadline;
+    w->draining = true;
+    uv_timer_start(&w->drain, on_drain, 0, DRAIN_MS);
+}
+
+static void on_orders(uv_async_t *async)
+{
+    struct worker *w = async->data;
+    struct orders orders;
+
+    uv_mutex_lock(&w->lock);
+    orders = w->orders;
+    memset(&w->orders, 0, sizeof(w->orders));
+    uv_mutex_unlock(&w->lock);
+    if (orders.state)
+        replace_state(w, orders.state);
+    if (orders.limits_set)
+        server_set_limits(w->server, &orders.limits);
+    if (orders.tls_set) {
+        server_set_tls(w->server, orders.tls);
+        SSL_CTX_free(orders.tls);
+    }
+    if (orders.drain && !w->closing)
+        begin_drain(w, orders.drain_seconds);
+}
+
+static void run(void *arg)
+{
+    struct worker *w = arg;
+
+    // The scheduler's clock belongs to the thread that runs it.
+    if (!host_start(w->host)) {
+        log_error(w->log, "a worker cannot start its clock");
+        begin_drain(w, 0);
+    }
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    if (w->started)
+        w->on_end(w->ctx);
+}
+
+// Ends a section under the lock and tells the worker.
+static void post_orders(struct worker *w)
+{
+    if (!w->ended)
+        uv_async_send(&w->async);
+    uv_mutex_unlock(&w->lock);
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+static bool listen_all(struct worker *w, struct sockaddr_storage *addresses, size_t count,
+                       struct buf *error)
+{
+    int port = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&addresses[i]; // the port is at one place
+        int result;
+
+        if (port == 0)
+            port = ntohs(in->sin_port);
+        result = server_listen(w->server, (struct sockaddr *)&addresses[i], &port);
+        if (result < 0) {
+            buf_printf(error, "cannot listen on port %d: %s", port, uv_strerror(result));
+            return false;
+        }
+        in->sin_port = htons((uint16_t)port);
+    }
+    return true;
+}
+
+static bool init_loop(struct worker *w)
+{
+    if (uv_loop_init(&w->loop) < 0)
+        return false;
+    uv_mutex_init(&w->lock);
+    uv_async_init(&w->loop, &w->async, on_orders);
+    uv_timer_init(&w->loop, &w->trim);
+    uv_timer_init(&w->loop, &w->drain);
+    w->async.data = w->trim.data = w->drain.data = w;
+    uv_timer_start(&w->trim, on_trim, TRIM_MS, TRIM_MS);
+    return true;
+}
+
+struct worker *worker_new(const struct worker_options *options, struct script_state *state,
+                          struct sockaddr_storage *addresses, struct buf *error)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    struct server_handler handler;
+
+    if (!w || !init_loop(w)) {
+        free(w);
+        buf_puts(error, "out of memory");
+        generation_release(generation_of(state), state);
+        return NULL;
+    }
+    list_init(&w->old_states);
+    w->log = options->log;
+    w->on_retired = options->on_retired;
+    w->on_end = options->on_end;
+    w->ctx = options->ctx;
+    w->gateway = (struct gateway){
+        .log = options->log, .state = state, .ctx = w, .on_exchange_end = on_exchange_end};
+    handler = gateway_handler(&w->gateway);
+    w->server = server_new(&w->loop, options->log, &options->limits, &handler);
+    w->upstream = upstream_new(&w->loop, options->log);
+    w->host = host_new(&w->loop, w->upstream, options->log, options->store, on_pass, w);
+    if (!w->server || !w->upstream || !w->host) {
+        buf_puts(error, "out of memory");
+        goto fail;
+    }
+    host_attach(w->host, state);
+    server_set_tls(w->server, options->tls);
+    if (!listen_all(w, addresses, options->address_count, error))
+        goto fail;
+    return w;
+
+fail:
+    worker_drain(w, 0);
+    worker_join(w);
+    return NULL;
+}
+
+bool worker_start(struct worker *w)
+{
+    w->started = uv_thread_create(&w->thread, run, w) == 0;
+    return w->started;
+}
+
+void worker_set_state(struct worker *w, struct script_state *state,
+                      const struct server_limits *limits)
+{
+    struct script_state *unused;
+
+    uv_mutex_lock(&w->lock);
+    unused = w->orders.state;
+    w->orders.state = state;
+    w->orders.limits = *limits;
+    w->orders.limits_set = true;
+    post_orders(w);
+    if (unused)
+        release_state(w, unused); // replaced before the worker saw it
+}
+
+void worker_set_tls(struct worker *w, SSL_CTX *tls)
+{
+    SSL_CTX *unused;
+
+    if (tls)
+        SSL_CTX_up_ref(tls);
+    uv_mutex_lock(&w->lock);
+    unused = w->orders.tls;
+    w->orders.tls = tls;
+    w->orders.tls_set = true;
+    post_orders(w);
+    SSL_CTX_free(unused);
+}
+
+void worker_drain(struct worker *w, double seconds)
+{
+    uv_mutex_lock(&w->lock);
+    w->orders.drain = true;
+    w->orders.drain_seconds = seconds;
+    post_orders(w);
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->started)
+        uv_thread_join(&w->thread);
+    else
+        run(w); // never ran: let its handles close here
+    server_free(w->server);
+    upstream_free(w->upstream);
+    host_free(w->host);
+    if (w->orders.state)
+        release_state(w, w->orders.state);
+    SSL_CTX_free(w->orders.tls);
+    release_state(w, w->gateway.state);
+    retire_states(w);
+    assert(list_empty(&w->old_states));
+    uv_mutex_destroy(&w->lock);
+    uv_loop_close(&w->loop);
+    free(w);
+}

@@ -1,0 +1,128 @@
+// json_scan.h - the validating scanner under json.h; internal to the JSON files and their binding.
+//
+// A scan walks one complete text.  Functions advance `at`; on failure they return false with
+// `message` set and `at` on the offending byte.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "codec/json.h"
+
+struct json_scan {
+    const char *at;
+    const char *end;
+    const char *start;
+    unsigned flags;      // JSON_STRICT_UTF8
+    bool broken_utf8;    // invalid UTF-8 was passed over (never with JSON_STRICT_UTF8)
+    const char *message; // why it failed, static text
+};
+
+void json_scan_init(struct json_scan *s, const char *text, size_t len, unsigned flags);
+
+// Any value, `at` on its first byte; nesting up to JSON_RAW_DEPTH.
+bool json_scan_value(struct json_scan *s);
+
+// A string, `at` on its opening quote.  `*plain` is true when it has neither escapes nor broken
+// UTF-8, so that the bytes between the quotes are its content.
+bool json_scan_string(struct json_scan *s, bool *plain);
+
+// A number, `at` on its first byte.  `*integer`: written without fraction and exponent.
+bool json_scan_number(struct json_scan *s, bool *integer);
+
+bool json_scan_literal(struct json_scan *s, const char *word, size_t len);
+
+// Requires that nothing but white space follows.
+bool json_scan_end(struct json_scan *s);
+
+// Takes `"name" :` and leaves `at` on the first byte of the value (or at the end of the text).
+bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain);
+
+// Walking a container: json_open() steps over the opening bracket, json_next() over what follows a
+// child; `*more` says that another child comes, else `at` stands behind the container.
+//     for (json_open(s, ']', &more); more;)
+//         if (!json_scan_value(s) || !json_next(s, ']', &more))
+//             return false;
+void json_open(struct json_scan *s, char closer, bool *more);
+bool json_next(struct json_scan *s, char closer, bool *more);
+
+// True when a name as it stands in the text (with quotes) says `name`, escapes considered.
+bool json_name_is(const struct json_slice *slice, bool plain, const char *name, size_t len);
+
+// The type that a value starting with this byte must have; JSON_NONE for none.
+enum json_type json_type_of(char first);
+
+// Length of the well-formed UTF-8 sequence at `p` (2 to 4), 0 when there is none.
+size_t json_utf8_length(const char *p, const char *end);
+
+// Decodes the escape at `p` (on the backslash) into `out`.  `*used` gets the bytes read.  Returns
+// the bytes written, 0 when malformed.
+size_t json_unescape(const char *p, const char *end, char out[4], size_t *used);
+
+bool json_scan_fail(struct json_scan *s, const char *at, const char *message);
+
+void json_scan_error(const struct json_scan *s, struct json_error *error);
+
+static inline void json_scan_space(struct json_scan *s)
+{
+    const char *p = s->at;
+
+    while (p < s->end && (unsigned char)*p <= ' ') {
+        // Indentation comes in long runs of blanks.
+        while (s->end - p >= 8 && memcmp(p, "        ", 8) == 0)
+            p += 8;
+        if (p == s->end || (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t'))
+            break;
+        p++;
+    }
+    s->at = p;
+}
+
+// The first byte at or after `p` that is not plain string content: a quote, a backslash, a control
+// character or anything that is not ASCII; `end` if there is none.
+static inline const char *json_plain_run(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i blank = _mm_set1_epi8(' ');
+
+    while (end - p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        // Signed comparison: bytes from 0x80 are negative, so they are "below blank" too.
+        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote),
+                                                _mm_cmpeq_epi8(v, backslash)),
+                                   _mm_cmplt_epi8(v, blank));
+        int mask = _mm_movemask_epi8(hit);
+
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+        p += 16;
+    }
+#else
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+
+    while (end - p >= 8) {
+        uint64_t w, quote, backslash;
+
+        memcpy(&w, p, 8);
+        quote = w ^ ones * '"';
+        backslash = w ^ ones * '\\';
+        if ((w | ((w - ones * ' ') & ~w) | ((quote - ones) & ~quote) |
+             ((backslash - ones) & ~backslash)) &
+            highs)
+            break;
+        p += 8;
+    }
+#endif
+    while (p < end && (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '"' &&
+           *p != '\\')
+        p++;
+    return p;
+}

@@ -1,0 +1,583 @@
+// One upstream call: its request given to curl, its response collected, its end explained.
+
+#include "net/upstream_internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+
+#define HEAD_MAX (256 * 1024)
+#define IDLE_CALLS 128
+#define KEPT_BYTES (16 * 1024) // buffers above this are not kept with an idle call
+
+// --- what curl gives us ---
+
+static void take_status_line(struct call *c, const char *line, size_t n)
+{
+    const char *space = memchr(line, ' ', n);
+    int status = 0;
+
+    for (size_t i = space ? (size_t)(space - line) + 1 : n; i < n && isdigit((unsigned char)line[i]);
+         i++)
+        if (status < 1000)
+            status = status * 10 + (line[i] - '0');
+    c->head_status = status;
+    buf_clear(&c->fields);
+}
+
+static bool take_field(struct call *c, const char *line, size_t n)
+{
+    const char *colon;
+    size_t name_len;
+    bool folded = *line == ' ' || *line == '\t';
+
+    if (folded && !c->fields.len)
+        return true;
+    if (folded) {
+        c->fields.len--; // the NUL of the value that goes on
+        colon = line;
+    } else {
+        colon = memchr(line, ':', n);
+        if (!colon)
+            return true;
+    }
+    name_len = (size_t)(colon - line);
+    if (!folded && (!buf_append(&c->fields, line, name_len) || !buf_putc(&c->fields, '\0')))
+        return false;
+    colon++;
+    n -= name_len + 1;
+    while (n && (*colon == ' ' || *colon == '\t'))
+        colon++, n--;
+    while (n && (colon[n - 1] == ' ' || colon[n - 1] == '\t'))
+        n--;
+    if (folded && !buf_putc(&c->fields, ' '))
+        return false;
+    return buf_append(&c->fields, colon, n) && buf_putc(&c->fields, '\0');
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *ctx)
+{
+    struct call *c = ctx;
+    size_t total = size * count, n = total;
+
+    if (c->public.head_done) // trailers
+        return total;
+    if (memchr(line, 0, total)) // would end a name or a value early
+        return 0;
+    while (n && (line[n - 1] == '\r' || line[n - 1] == '\n'))
+        n--;
+    if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
+        take_status_line(c, line, n);
+    } else if (n) {
+        if (!take_field(c, line, n))
+            return 0;
+    } else if (c->head_status >= 200 || c->head_status == 101) {
+        c->public.status = c->head_status;
+        c->public.head_done = true;
+        c->public.head_at = c->last = clock_mono();
+        upstream_changed(c);
+    }
+    return total;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct call *c = ctx;
+    size_t n = size * count;
+
+    if (c->public.in.len >= TRANSFER_HIGH) {
+        c->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    if (!buf_append(&c->public.in, bytes, n))
+        return 0;
+    c->last = clock_mono();
+    upstream_changed(c);
+    return n;
+}
+
+// --- the end ---
+
+// Host and port of a URL for the log, without userinfo, path and query.
+static void describe_host(const char *url, bool with_port, char *out, size_t size)
+{
+    CURLU *parsed = curl_url();
+    char *host = NULL, *port = NULL;
+
+    snprintf(out, size, "the host");
+    if (parsed && !curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) &&
+        !curl_url_get(parsed, CURLUPART_HOST, &host, 0)) {
+        bool found = !curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+
+        if (with_port && found)
+            snprintf(out, size, "%.100s:%s", host, port);
+        else
+            snprintf(out, size, "%.100s", host);
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parsed);
+}
+
+static void finish(struct call *c, enum transfer_error error)
+{
+    struct transfer *t = &c->public;
+
+    if (c->added) {
+        curl_multi_remove_handle(c->up->multi, c->easy);
+        c->added = false;
+    }
+    list_remove(&c->link);
+    c->paused = false;
+    t->error = error;
+    t->done = true;
+    upstream_changed(c);
+}
+
+void call_fail(struct call *c, enum transfer_error error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(c->public.message, sizeof(c->public.message), format, args);
+    va_end(args);
+    finish(c, error);
+}
+
+// The connection could not be made.  `peer` is who curl talked to first, the proxy if there is one.
+static void fail_connect(struct call *c, CURLcode result, const char *peer)
+{
+    long os_error = 0;
+
+    curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &os_error);
+    if (result == CURLE_PROXY)
+        call_fail(c, TRANSFER_UNREACHABLE, "proxy %s refused to connect", peer);
+    else if (os_error == ECONNREFUSED)
+        call_fail(c, TRANSFER_UNREACHABLE, "connection refused by %s", peer);
+    else
+        call_fail(c, TRANSFER_UNREACHABLE, "cannot connect to %s: %s", peer,
+                  os_error ? strerror((int)os_error) : curl_easy_strerror(result));
+}
+
+static void fail_broken(struct call *c, CURLcode result)
+{
+    const char *when = c->public.head_done ? "" : " before an answer";
+    const char *text = "malformed response";
+
+    switch (result) {
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+        call_fail(c, TRANSFER_BROKEN, "connection cut%s", when);
+        return;
+    case CURLE_RECV_ERROR:
+        // Curl gives bad chunks and broken connections the same code.
+        if (!strstr(c->error_text, "chunk") && !strstr(c->error_text, "hexadecimal")) {
+            call_fail(c, TRANSFER_BROKEN, "connection cut%s", when);
+            return;
+        }
+        text = "bad chunked encoding";
+        break;
+    case CURLE_BAD_CONTENT_ENCODING:
+        text = "bad compressed data";
+        break;
+    case CURLE_WRITE_ERROR:
+        text = c->public.head_done ? "response could not be stored"
+                                   : "response head is too large or malformed";
+        break;
+    case CURLE_OUT_OF_MEMORY:
+        text = "out of memory";
+        break;
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        text = "HTTP/2 stream error";
+        break;
+    default:
+        break;
+    }
+    call_fail(c, TRANSFER_BROKEN, "%s", text);
+}
+
+void call_ended(struct call *c, CURLcode result)
+{
+    bool proxied = c->proxy && *c->proxy;
+    const char *first = proxied ? c->proxy : c->url;
+    long tunnel = 0, sent = 0;
+    char peer[160], host[160];
+
+    if (result == CURLE_OK) {
+        finish(c, TRANSFER_OK);
+        return;
+    }
+    describe_host(first, true, peer, sizeof(peer));
+    describe_host(first, false, host, sizeof(host));
+    curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        call_fail(c, TRANSFER_UNREACHABLE, "could not resolve %s %s", proxied ? "proxy" : "host",
+                  host);
+        return;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+        fail_connect(c, result, peer);
+        return;
+    case CURLE_OPERATION_TIMEDOUT:
+        call_fail(c, TRANSFER_TIMEOUT, "no connection to %s within %g s", peer,
+                  c->connect_seconds);
+        return;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_CIPHER:
+        describe_host(c->url, true, peer, sizeof(peer));
+        call_fail(c, TRANSFER_UNREACHABLE, "TLS: %s%.120s (%s)",
+                  result == CURLE_PEER_FAILED_VERIFICATION ? "certificate refused: " : "",
+                  *c->error_text ? c->error_text : curl_easy_strerror(result), peer);
+        return;
+    case CURLE_URL_MALFORMAT:
+        call_fail(c, TRANSFER_UNREACHABLE, "the URL is malformed");
+        return;
+    default:
+        break;
+    }
+    if (tunnel >= 300 && !c->public.head_done)
+        call_fail(c, TRANSFER_UNREACHABLE, "proxy %s refused the tunnel with status %ld", peer,
+                  tunnel);
+    else if (result == CURLE_UNSUPPORTED_PROTOCOL && !sent)
+        call_fail(c, TRANSFER_UNREACHABLE, "the URL is neither http nor https");
+    else
+        fail_broken(c, result);
+}
+
+void call_check_limits(struct call *c, double now)
+{
+    if (!c->public.head_done) {
+        if (now - c->public.started > c->first_byte_seconds)
+            call_fail(c, TRANSFER_TIMEOUT, "no answer within %g s", c->first_byte_seconds);
+    } else if (!c->paused && now - c->last > c->idle_seconds) {
+        call_fail(c, TRANSFER_TIMEOUT, "silent for %g s", c->idle_seconds);
+    }
+}
+
+// --- the request ---
+
+static bool has_field(const char *const *fields, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; fields && *fields; fields++)
+        if (strncasecmp(*fields, name, n) == 0 && (*fields)[n] == ':')
+            return true;
+    return false;
+}
+
+// Writes one field as curl wants it: an empty value is spelt `Name;`.
+static size_t put_field(char *out, const char *field)
+{
+    size_t n = strlen(field);
+    const char *colon = strchr(field, ':');
+
+    memcpy(out, field, n + 1);
+    if (colon && colon[1 + strspn(colon + 1, " \t")] == '\0') {
+        n = (size_t)(colon - field) + 1;
+        out[n - 1] = ';';
+        out[n] = '\0';
+    }
+    return n + 1;
+}
+
+// Copies the request fields into one block: list nodes first, text behind.  False without memory.
+static bool copy_fields(struct call *c, const struct transfer_request *request,
+                        struct curl_slist **list)
+{
+    const char *extra[2];
+    size_t count = 0, extras = 0, bytes = 0;
+    struct curl_slist *nodes;
+    char *text;
+
+    while (request->fields && request->fields[count])
+        bytes += strlen(request->fields[count++]) + 1;
+    extra[extras++] = "Expect:"; // none: it would cost a round trip
+    if (!has_field(request->fields, "content-type"))
+        extra[extras++] = "Content-Type:"; // none: curl would say that it is a form
+    bytes += 32 + (count + extras) * sizeof(*nodes);
+    if (bytes > c->block_cap) {
+        void *fresh = realloc(c->block, bytes);
+
+        if (!fresh)
+            return false;
+        c->block = fresh;
+        c->block_cap = bytes;
+    }
+    nodes = c->block;
+    text = (char *)(nodes + count + extras);
+    for (size_t i = 0; i < count + extras; i++) {
+        nodes[i].data = text;
+        nodes[i].next = i + 1 < count + extras ? &nodes[i + 1] : NULL;
+        if (i < count) {
+            text += put_field(text, request->fields[i]);
+        } else {
+            strcpy(text, extra[i - count]);
+            text += strlen(text) + 1;
+        }
+    }
+    *list = nodes;
+    return true;
+}
+
+static bool request_is_clean(const struct transfer_request *request)
+{
+    const char *method = request->method;
+
+    if (!*method)
+        return false;
+    for (; *method; method++)
+        if (!isalnum((unsigned char)*method) && *method != '-' && *method != '_')
+            return false;
+    for (const char *const *f = request->fields; f && *f; f++)
+        if ((*f)[strcspn(*f, "\r\n")])
+            return false;
+    return true;
+}
+
+static CURLcode set_method(CURL *easy, const struct transfer_request *request)
+{
+    const char *method = request->method, *custom = method;
+    bool post = strcmp(method, "POST") == 0, body = request->body && request->body_len;
+    CURLcode rc = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
+
+    if (body || post || !strcmp(method, "PUT") || !strcmp(method, "PATCH")) {
+        curl_off_t len = body ? (curl_off_t)request->body_len : 0;
+
+        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len);
+        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? request->body : "");
+        custom = post ? NULL : method;
+    } else if (strcmp(method, "HEAD") == 0) {
+        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        custom = NULL;
+    } else {
+        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        custom = strcmp(method, "GET") == 0 ? NULL : method;
+    }
+    return rc ? rc : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom);
+}
+
+static CURLcode set_request(struct call *c, const struct transfer_request *request,
+                            const char *no_proxy)
+{
+    struct curl_slist *list;
+    CURLcode rc;
+
+    if (!copy_fields(c, request, &list))
+        return CURLE_OUT_OF_MEMORY;
+    rc = set_method(c->easy, request);
+    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_URL, request->url);
+    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, list);
+    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_PROXY, c->proxy);
+    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_NOPROXY, no_proxy);
+    if (c->up->env.resolve) // each multi handle has to learn them
+        rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_RESOLVE, c->up->env.resolve);
+    return rc ? rc
+              : curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                 (long)(c->connect_seconds * 1000) + 1);
+}
+
+// --- life ---
+
+void call_destroy(struct call *c)
+{
+    if (!c)
+        return;
+    if (c->easy)
+        curl_easy_cleanup(c->easy);
+    buf_deinit(&c->public.in);
+    buf_deinit(&c->fields);
+    free(c->block);
+    free(c);
+}
+
+static struct call *call_new(struct upstream *u)
+{
+    struct call *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->up = u;
+    list_init(&c->link);
+    list_init(&c->change);
+    buf_init(&c->public.in, TRANSFER_HIGH + CURL_MAX_WRITE_SIZE);
+    buf_init(&c->fields, HEAD_MAX);
+    c->easy = curl_easy_init();
+    if (!c->easy || !upstream_prepare_easy(u, c->easy) ||
+        curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c) ||
+        curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error_text) ||
+        curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header) ||
+        curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c) ||
+        curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body) ||
+        curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c)) {
+        call_destroy(c);
+        return NULL;
+    }
+    return c;
+}
+
+static struct call *call_take(struct upstream *u)
+{
+    struct list *node = u->idle.prev; // the one used last
+
+    if (node == &u->idle)
+        return call_new(u);
+    list_remove(node);
+    u->idle_count--;
+    return list_entry(node, struct call, link);
+}
+
+static double limit(double seconds, double otherwise)
+{
+    return seconds > 0 ? seconds : otherwise;
+}
+
+struct transfer *transfer_start(struct upstream *u, const struct transfer_request *request,
+                                void (*on_change)(struct transfer *t), void *owner)
+{
+    struct call *c = call_take(u);
+    struct transfer *t;
+    const char *no_proxy;
+    CURLcode rc;
+    int running;
+
+    if (!c)
+        return NULL;
+    t = &c->public;
+    t->on_change = on_change;
+    t->owner = owner;
+    t->started = c->last = clock_mono();
+    c->url = request->url;
+    c->connect_seconds = limit(request->connect_seconds, 30);
+    c->first_byte_seconds = limit(request->first_byte_seconds, 600);
+    c->idle_seconds = limit(request->idle_seconds, 600);
+    if (!u->multi) {
+        call_fail(c, TRANSFER_UNREACHABLE, "shut down");
+        return t;
+    }
+    if (!request_is_clean(request)) {
+        call_fail(c, TRANSFER_UNREACHABLE, "the method or a request field is malformed");
+        return t;
+    }
+    if (!upstream_environment_proxy(&u->env, request->url, request->proxy, &c->proxy, &no_proxy)) {
+        call_fail(c, TRANSFER_BAD_PROXY,
+                  "the proxy URL cannot be used (http, https, socks5 and socks5h can)");
+        return t;
+    }
+    rc = set_request(c, request, no_proxy);
+    if (rc != CURLE_OK || curl_multi_add_handle(u->multi, c->easy) != CURLM_OK) {
+        call_ended(c, rc ? rc : CURLE_OUT_OF_MEMORY);
+        return t;
+    }
+    c->added = true;
+    list_append(&u->active, &c->link);
+    upstream_watch_limits(u);
+    // Sends now what would else be sent in the next turn of the loop.
+    curl_multi_socket_action(u->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    upstream_collect(u);
+    return t;
+}
+
+static void resume(struct call *c)
+{
+    CURLcode rc;
+
+    c->paused = false;
+    c->last = clock_mono();
+    rc = curl_easy_pause(c->easy, CURLPAUSE_CONT); // may call on_body()
+    if (rc != CURLE_OK)
+        call_ended(c, rc);
+}
+
+void transfer_consume(struct transfer *t, size_t n)
+{
+    struct call *c = (struct call *)t;
+
+    buf_consume(&t->in, n);
+    if (c->paused && t->in.len <= TRANSFER_HIGH / 2)
+        resume(c);
+}
+
+static void keep_small(struct buf *b)
+{
+    if (b->cap > KEPT_BYTES)
+        buf_deinit(b);
+    else
+        buf_clear(b);
+}
+
+void transfer_free(struct transfer *t)
+{
+    struct call *c = (struct call *)t;
+    struct upstream *u;
+
+    if (!t)
+        return;
+    u = c->up;
+    if (c->added)
+        finish(c, TRANSFER_BROKEN);
+    list_remove(&c->change);
+    if (!u->multi || u->idle_count >= IDLE_CALLS) {
+        call_destroy(c);
+        return;
+    }
+    keep_small(&t->in);
+    keep_small(&c->fields);
+    if (c->block_cap > KEPT_BYTES) {
+        free(c->block);
+        c->block = NULL;
+        c->block_cap = 0;
+        curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+    }
+    t->status = 0;
+    t->head_done = t->done = false;
+    t->error = TRANSFER_OK;
+    t->message[0] = '\0';
+    t->head_at = 0;
+    c->head_status = 0;
+    c->proxy = NULL;
+    c->error_text[0] = '\0';
+    list_append(&u->idle, &c->link);
+    u->idle_count++;
+}
+
+// --- the response head ---
+
+bool transfer_next_field(const struct transfer *t, size_t *pos, const char **name,
+                         const char **value)
+{
+    const struct call *c = (const struct call *)t;
+
+    if (!t->head_done || *pos >= c->fields.len)
+        return false;
+    *name = c->fields.data + *pos;
+    *value = *name + strlen(*name) + 1;
+    *pos += (size_t)(*value - *name) + strlen(*value) + 1;
+    return true;
+}
+
+const char *transfer_field(const struct transfer *t, const char *name)
+{
+    const char *found, *value;
+    size_t pos = 0;
+
+    while (transfer_next_field(t, &pos, &found, &value))
+        if (strcasecmp(found, name) == 0)
+            return value;
+    return NULL;
+}

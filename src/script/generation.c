@@ -1,0 +1,101 @@
+#include "script/generation.h"
+
+#include <stdlib.h>
+
+#include "script/state.h"
+
+static struct script_limits limits_of(const struct config *config)
+{
+    return (struct script_limits){
+        .memory = (size_t)config_int(config, "scripts.memory-mib") << 20,
+        .hard = (double)config_int(config, "scripts.hard-limit-ms") / 1000,
+    };
+}
+
+// Scripts are tried out in a state that nobody uses, so that a half-loaded one never serves.
+static bool verify(struct bundle *bundle, struct config *config,
+                   struct credential_set *credentials, const struct script_limits *limits,
+                   struct buf *error)
+{
+    struct script_state *scratch = state_new(bundle, config, credentials, limits);
+    bool ok = scratch && state_verify(scratch, error);
+
+    if (!scratch)
+        buf_puts(error, "out of memory\n");
+    state_free(scratch);
+    return ok;
+}
+
+struct generation *generation_new(unsigned number, struct bundle *bundle, struct config *config,
+                                  const struct generation_options *options, struct buf *error)
+{
+    struct credential_set *credentials = credentials_from_config(config);
+    struct script_limits limits = limits_of(config);
+    struct generation *g = calloc(1, sizeof(*g));
+
+    if (!g || !credentials)
+        goto no_memory;
+    g->refs = 1;
+    g->number = number;
+    g->bundle = bundle_ref(bundle);
+    g->config = config_ref(config);
+    g->states = calloc(options->states ? options->states : 1, sizeof(*g->states));
+    if (!g->states)
+        goto no_memory;
+    if (!bundle->compiled && !bundle_compile(bundle, error))
+        goto fail;
+    if (options->verify && !verify(bundle, config, credentials, &limits, error))
+        goto fail;
+    for (size_t i = 0; i < options->states; i++) {
+        struct script_state *s = state_new(bundle, config, credentials, &limits);
+
+        if (!s)
+            goto no_memory;
+        g->states[g->count++] = s;
+        g->refs++;
+        s->owner = g;
+        s->version = options->version;
+        s->closed = options->closed;
+        s->generation = number;
+        if (!state_require(s, "main", error))
+            goto fail;
+    }
+    credentials_unref(credentials);
+    return g;
+
+no_memory:
+    buf_puts(error, "out of memory\n");
+fail:
+    credentials_unref(credentials);
+    if (g)
+        generation_discard(g);
+    return NULL;
+}
+
+void generation_discard(struct generation *g)
+{
+    while (g->count > 0)
+        generation_release(g, g->states[--g->count]);
+    generation_release(g, NULL);
+}
+
+bool generation_drained(const struct generation *g)
+{
+    return __atomic_load_n(&g->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
+void generation_release(struct generation *g, struct script_state *state)
+{
+    state_free(state);
+    if (__atomic_sub_fetch(&g->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    bundle_unref(g->bundle);
+    config_unref(g->config);
+    free(g->states);
+    free(g);
+}
+
+struct generation *generation_of(const struct script_state *state)
+{
+    return state->owner;
+}

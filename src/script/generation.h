@@ -1,0 +1,48 @@
+// generation.h - the Lua states made from one bundle and one config.  Free of Lua types.
+//
+// A generation is built and verified off the loops; then each worker takes its state and makes it
+// current.  A worker frees an old state when its last task has ended; the generation goes with its
+// last state.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "script/bundle.h"
+
+struct script_state;
+
+struct generation_options {
+    const char *version; // of the program; static
+    const char *closed;  // why proxy routes are closed, or NULL; static text
+    size_t states;       // one for each worker
+    bool verify;         // in a scratch state first
+};
+
+struct generation {
+    unsigned number;
+    struct bundle *bundle;
+    struct config *config;
+    struct script_state **states;
+    size_t count;
+    int refs; // atomic: one for the maker and one for each state that lives
+};
+
+// Builds a generation; references bundle and config.  NULL with one line for each thing found.
+// Any thread; takes at most `scripts.hard-limit-ms` for each script.
+struct generation *generation_new(unsigned number, struct bundle *bundle, struct config *config,
+                                  const struct generation_options *options, struct buf *error);
+
+// Gives one state back (its worker frees it with this), or the maker's hold (`state` NULL).
+void generation_release(struct generation *g, struct script_state *state);
+
+// True when only its maker holds it: all its states are gone.
+bool generation_drained(const struct generation *g);
+
+// Gives back everything of a generation that no worker has taken.
+void generation_discard(struct generation *g);
+
+struct generation *generation_of(const struct script_state *state);

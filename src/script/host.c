@@ -1,0 +1,81 @@
+#include "script/host.h"
+
+#include <stdlib.h>
+
+#include "script/exchange.h"
+#include "script/state.h"
+#include "script/task.h"
+
+static void on_pass(void *ctx)
+{
+    struct script_host *h = ctx;
+
+    exchange_cancel_gone(h);
+    h->after_pass(h->ctx);
+}
+
+struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream, struct log *log,
+                             struct store *store, void (*after_pass)(void *ctx), void *ctx)
+{
+    struct script_host *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return NULL;
+    list_init(&h->gone);
+    h->upstream = upstream;
+    h->log = log;
+    h->store = store;
+    h->after_pass = after_pass;
+    h->ctx = ctx;
+    h->scheduler = calloc(1, sizeof(*h->scheduler));
+    if (!h->scheduler) {
+        free(h);
+        return NULL;
+    }
+    scheduler_init(h->scheduler, loop, on_pass, h);
+    return h;
+}
+
+bool host_start(struct script_host *h)
+{
+    return scheduler_start(h->scheduler) == 0;
+}
+
+void host_stop(struct script_host *h)
+{
+    scheduler_stop(h->scheduler);
+}
+
+bool host_closed(const struct script_host *h)
+{
+    return h->scheduler->open_handles == 0;
+}
+
+void host_free(struct script_host *h)
+{
+    if (!h)
+        return;
+    scheduler_deinit(h->scheduler);
+    free(h->scheduler);
+    free(h);
+}
+
+void host_wake(struct script_host *h)
+{
+    scheduler_wake(h->scheduler);
+}
+
+void host_attach(struct script_host *h, struct script_state *state)
+{
+    state->host = h;
+}
+
+void state_collect(struct script_state *state)
+{
+    state_trim(state);
+}
+
+size_t state_tasks(const struct script_state *state)
+{
+    return state->task_count;
+}

@@ -1,0 +1,51 @@
+// host.h - what the script states of one worker share: the scheduler and the worker's services.
+// Free of Lua types.
+
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "store/store.h"
+
+struct scheduler;
+struct script_state;
+struct upstream;
+
+struct script_host {
+    struct scheduler *scheduler;
+    struct upstream *upstream; // the worker's
+    struct log *log;
+    struct store *store;
+    struct list gone; // exchanges whose client has left
+    void (*after_pass)(void *ctx);
+    void *ctx;
+};
+
+// Makes a host on a loop.  `after_pass` is called after each pass of tasks.
+// Everything is the caller's and outlives the host.
+struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream, struct log *log,
+                             struct store *store, void (*after_pass)(void *ctx), void *ctx);
+
+// Starts the clock that notices long runs.  On the thread that will run the loop; false when the
+// system has no such clock.
+bool host_start(struct script_host *h);
+
+// Closes the handles; then run the loop until host_closed(), and free.
+void host_stop(struct script_host *h);
+bool host_closed(const struct script_host *h);
+void host_free(struct script_host *h);
+
+// Makes the loop come round without blocking, so that a pass follows soon.
+void host_wake(struct script_host *h);
+
+// Attaches a state to the calling worker: from now on its tasks run here.
+void host_attach(struct script_host *h, struct script_state *state);
+
+// Tasks of a state that have not ended.
+size_t state_tasks(const struct script_state *state);
+
+// Collects a state's garbage and lets go of what it kept for reuse.
+void state_collect(struct script_state *state);

@@ -1,0 +1,182 @@
+// lua_config.c - the modules `config` and `credentials`, see lua/types/runtime.lua.
+//
+// Scripts get the configuration as plain tables without the nodes marked secret.  They are built
+// once for each state, when the module is first required.
+
+#include <lauxlib.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "script/modules.h"
+#include "script/state.h"
+
+enum { CONFIG_LUA_DEPTH = 64 };
+
+// Pushes a node; nil for a secret.
+static void l_push_node(lua_State *L, const struct config_node *node, int depth)
+{
+    luaL_checkstack(L, 4, "configuration too deep");
+    if (!node || node->secret || depth > CONFIG_LUA_DEPTH) {
+        lua_pushnil(L);
+        return;
+    }
+    switch (node->type) {
+    case CONFIG_BOOL:
+        lua_pushboolean(L, node->boolean);
+        break;
+    case CONFIG_INT:
+        lua_pushinteger(L, node->integer);
+        break;
+    case CONFIG_NUMBER:
+        lua_pushnumber(L, node->number);
+        break;
+    case CONFIG_STRING:
+        lua_pushstring(L, node->text);
+        break;
+    case CONFIG_LIST:
+        lua_createtable(L, (int)node->count, 0);
+        for (size_t i = 0, n = 0; i < node->count; i++) {
+            l_push_node(L, node->items[i], depth + 1);
+            if (lua_isnil(L, -1))
+                lua_pop(L, 1);
+            else
+                lua_rawseti(L, -2, (lua_Integer)++n);
+        }
+        break;
+    case CONFIG_MAP:
+        lua_createtable(L, 0, (int)node->count);
+        for (size_t i = 0; i < node->count; i++) {
+            l_push_node(L, node->items[i], depth + 1);
+            lua_setfield(L, -2, node->names[i]);
+        }
+        break;
+    default:
+        lua_pushnil(L);
+    }
+}
+
+static const struct config_node *client_keys(lua_State *L)
+{
+    return config_at(state_of(L)->config, "api-keys");
+}
+
+// config.keys_required() -> boolean
+static int l_keys_required(lua_State *L)
+{
+    lua_pushboolean(L, client_keys(L)->count > 0);
+    return 1;
+}
+
+// config.closed() -> string?
+static int l_closed(lua_State *L)
+{
+    lua_pushstring(L, state_of(L)->closed);
+    return 1;
+}
+
+// config.client_key(candidate) -> string?  compares with every key, each in constant time
+static int l_client_key(lua_State *L)
+{
+    const struct config_node *keys = client_keys(L);
+    size_t len;
+    const char *candidate = luaL_checklstring(L, 1, &len);
+    lua_Integer found = 0;
+
+    for (size_t i = 0; i < keys->count; i++) {
+        const char *key = keys->items[i]->text;
+
+        if (*key && strlen(key) == len && CRYPTO_memcmp(key, candidate, len) == 0 && !found)
+            found = (lua_Integer)i + 1;
+    }
+    lua_rawgeti(L, lua_upvalueindex(1), found); // nil at 0
+    return 1;
+}
+
+// Pushes the principals of the client keys: 12 hex digits of SHA-256.
+static void l_push_principals(lua_State *L)
+{
+    const struct config_node *keys = client_keys(L);
+
+    lua_createtable(L, (int)keys->count, 0);
+    for (size_t i = 0; i < keys->count; i++) {
+        const char *key = keys->items[i]->text;
+        unsigned char digest[32];
+        char hex[13];
+
+        EVP_Digest(key, strlen(key), digest, NULL, EVP_sha256(), NULL);
+        for (size_t k = 0; k < 6; k++)
+            snprintf(hex + 2 * k, 3, "%02x", digest[k]);
+        lua_pushstring(L, hex);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+int luaopen_config(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+
+    lua_createtable(L, 0, 5);
+    l_push_node(L, config_root(s->config), 0);
+    lua_setfield(L, -2, "values");
+    lua_pushstring(L, config_path(s->config));
+    lua_setfield(L, -2, "path");
+    lua_pushcfunction(L, l_keys_required);
+    lua_setfield(L, -2, "keys_required");
+    lua_pushcfunction(L, l_closed);
+    lua_setfield(L, -2, "closed");
+    l_push_principals(L);
+    lua_pushcclosure(L, l_client_key, 1);
+    lua_setfield(L, -2, "client_key");
+    return 1;
+}
+
+// --- credentials ---------------------------------------------------------------------------------
+
+static void l_push_credential(lua_State *L, const struct credential *c)
+{
+    lua_createtable(L, 0, 7);
+    lua_pushstring(L, c->id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, c->provider);
+    lua_setfield(L, -2, "provider");
+    lua_pushstring(L, c->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, *c->secret ? "api_key" : "none");
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, c->label);
+    lua_setfield(L, -2, "label");
+    lua_pushstring(L, c->base_url);
+    lua_setfield(L, -2, "base_url");
+    l_push_node(L, c->entry, 0);
+    lua_setfield(L, -2, "entry");
+}
+
+// credentials.list() -> Credential[]
+static int l_list(lua_State *L)
+{
+    const struct credential_set *set = state_of(L)->credentials;
+
+    lua_createtable(L, (int)set->count, 0);
+    for (size_t i = 0; i < set->count; i++) {
+        l_push_credential(L, &set->items[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+// credentials.version() -> integer  they belong to the generation, so its number will do
+static int l_version(lua_State *L)
+{
+    lua_pushinteger(L, state_of(L)->generation);
+    return 1;
+}
+
+int luaopen_credentials(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"list", l_list}, {"version", l_version}, {0}};
+
+    luaL_newlib(L, functions);
+    return 1;
+}

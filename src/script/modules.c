@@ -1,0 +1,22 @@
+#include "script/modules.h"
+
+#include <lua-cjson.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    lua_CFunction open;
+} modules[] = {
+    {"cjson", luaopen_cjson},   {"config", luaopen_config}, {"credentials", luaopen_credentials},
+    {"crypto", luaopen_crypto}, {"file", luaopen_file},     {"http", luaopen_http},
+    {"json", luaopen_json},     {"log", luaopen_log},       {"sse", luaopen_sse},
+    {"store", luaopen_store},   {"task", luaopen_task},     {"timer", luaopen_timer},
+};
+
+lua_CFunction modules_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(modules) / sizeof(*modules); i++)
+        if (strcmp(modules[i].name, name) == 0)
+            return modules[i].open;
+    return NULL;
+}

@@ -1,0 +1,20 @@
+// modules.h - the C modules that scripts can require.  Each is documented in lua/types.
+
+#pragma once
+
+#include <lua.h>
+
+int luaopen_config(lua_State *L);
+int luaopen_credentials(lua_State *L);
+int luaopen_crypto(lua_State *L);
+int luaopen_file(lua_State *L);
+int luaopen_http(lua_State *L);
+int luaopen_json(lua_State *L);
+int luaopen_log(lua_State *L);
+int luaopen_sse(lua_State *L);
+int luaopen_store(lua_State *L);
+int luaopen_task(lua_State *L);
+int luaopen_timer(lua_State *L);
+
+// The open function of a module, or NULL.
+lua_CFunction modules_find(const char *name);

@@ -1,0 +1,377 @@
+#include "script/state.h"
+
+#include <assert.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "script/modules.h"
+#include "script/shape.h"
+#include "script/task.h"
+
+// Addresses of these serve as registry keys.
+static const char LOADED_KEY, ERROR_KEY;
+
+enum { SCRATCH_MAX = 80 * 1024 * 1024 };
+
+struct script_state *state_of(lua_State *L)
+{
+    return task_of(L)->state;
+}
+
+// --- memory ----------------------------------------------------------------------------------
+
+static void *allocate(void *ud, void *block, size_t old_size, size_t size)
+{
+    struct script_state *s = ud;
+    void *fresh;
+
+    if (!block)
+        old_size = 0;
+    if (size == 0) {
+        free(block);
+        s->memory -= old_size;
+        return NULL;
+    }
+    if (size > old_size && s->memory + (size - old_size) > s->limits.memory)
+        return NULL;
+    fresh = realloc(block, size);
+    if (fresh)
+        s->memory += size - old_size;
+    return fresh;
+}
+
+static int on_panic(lua_State *L)
+{
+    fprintf(stderr, "unprotected Lua error: %s\n", lua_tostring(L, -1));
+    return 0; // aborts: a bug of ours, never reached by scripts
+}
+
+// --- errors ----------------------------------------------------------------------------------
+
+static int l_error_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "message");
+    luaL_tolstring(L, -1, NULL);
+    return 1;
+}
+
+void l_push_error(lua_State *L, const char *code, const char *message)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &ERROR_KEY);
+    lua_setmetatable(L, -2);
+}
+
+int l_push_failure(lua_State *L, const char *code, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    lua_pushnil(L);
+    l_push_error(L, code, message);
+    return 2;
+}
+
+// --- loading ---------------------------------------------------------------------------------
+
+// Stops scripts that do not come to an end while they load.  Loading happens off the loop, so a
+// plain count hook is good enough here.
+static void l_load_limit(lua_State *L, lua_Debug *ar)
+{
+    struct script_state *s = state_of(L);
+
+    (void)ar;
+    if (s->load_deadline > 0 && clock_thread() > s->load_deadline)
+        luaL_error(L, "the script did not end within %d ms while loading",
+                   (int)(s->limits.hard * 1000));
+}
+
+// Loads and runs one script; its result is left on the stack.  While it runs, the table of loaded
+// modules at index 2 has a mark in its place.
+static void l_run_script(lua_State *L, const struct script *script, const char *name)
+{
+    int status;
+
+    lua_pushlightuserdata(L, (void *)&LOADED_KEY);
+    lua_setfield(L, 2, name);
+    lua_pushfstring(L, "@%s", script->name);
+    status = luaL_loadbufferx(L, script->code, script->code_len, lua_tostring(L, -1), "b");
+    lua_remove(L, -2);
+    if (status == LUA_OK) {
+        lua_pushstring(L, name);
+        status = lua_pcall(L, 1, 1, 0);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, 2, name);
+    if (status != LUA_OK)
+        lua_error(L);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+}
+
+// require(name) -> module.  C modules first, then scripts of the bundle.
+static int l_require(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const struct script *script;
+    lua_CFunction open;
+
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &LOADED_KEY);
+    if (lua_getfield(L, 2, name) != LUA_TNIL) {
+        if (lua_islightuserdata(L, -1))
+            return luaL_error(L, "module '%s' requires itself", name);
+        return 1;
+    }
+    lua_pop(L, 1);
+    open = modules_find(name);
+    if (open) {
+        lua_pushcfunction(L, open);
+        lua_call(L, 0, 1);
+    } else {
+        script = bundle_module(state_of(L)->bundle, name);
+        if (!script)
+            return luaL_error(L, "there is no module '%s'", name);
+        l_run_script(L, script, name);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 2, name);
+    return 1;
+}
+
+// --- the sandbox -----------------------------------------------------------------------------
+
+static const char *const allowed[] = {
+    "assert", "error",    "getmetatable", "ipairs", "next",     "pairs",        "pcall",
+    "rawequal", "rawget", "rawlen",       "rawset", "select",   "setmetatable", "tonumber",
+    "tostring", "type",   "xpcall",       "math",   "string",   "table",        "utf8",
+    "_VERSION", NULL};
+
+static int l_new_global(lua_State *L)
+{
+    return luaL_error(L, "attempt to set the global '%s'; globals are read-only",
+                      luaL_tolstring(L, 2, NULL));
+}
+
+static void l_open_library(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_requiref(L, name, open, 1);
+    lua_pop(L, 1);
+}
+
+// Pushes a table with only the named members of the table on top, which it replaces.
+static void l_restrict(lua_State *L, const char *const *names)
+{
+    lua_newtable(L);
+    for (size_t i = 0; names[i]; i++) {
+        lua_getfield(L, -2, names[i]);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_remove(L, -2);
+}
+
+// Makes the globals that scripts see: a copy of the allowed ones, behind a read-only proxy.
+static void l_make_sandbox(lua_State *L)
+{
+    static const char *const os_names[] = {"time", "date", "clock", NULL};
+
+    l_open_library(L, LUA_GNAME, luaopen_base);
+    l_open_library(L, LUA_STRLIBNAME, luaopen_string);
+    l_open_library(L, LUA_TABLIBNAME, luaopen_table);
+    l_open_library(L, LUA_MATHLIBNAME, luaopen_math);
+    l_open_library(L, LUA_UTF8LIBNAME, luaopen_utf8);
+    l_open_library(L, LUA_OSLIBNAME, luaopen_os);
+
+    lua_pushglobaltable(L);
+    lua_getfield(L, -1, "string");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "dump");
+    lua_pop(L, 1);
+    l_restrict(L, allowed); // visible
+    lua_getglobal(L, LUA_OSLIBNAME);
+    l_restrict(L, os_names);
+    lua_setfield(L, -2, "os");
+    lua_pushcfunction(L, l_require);
+    lua_setfield(L, -2, "require");
+
+    lua_newtable(L); // the proxy that becomes the globals table
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "_G");
+    lua_createtable(L, 0, 3);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, l_new_global);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushliteral(L, "globals");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pop(L, 1);
+    // The libraries' own record of what is loaded would keep the removed functions reachable.
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+}
+
+static int l_prepare(lua_State *L)
+{
+    l_make_sandbox(L);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &LOADED_KEY);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, l_error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &ERROR_KEY);
+    return 0;
+}
+
+struct script_state *state_new(struct bundle *bundle, struct config *config,
+                               struct credential_set *credentials,
+                               const struct script_limits *limits)
+{
+    struct script_state *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->limits = *limits;
+    s->bundle = bundle_ref(bundle);
+    s->config = config_ref(config);
+    s->credentials = credentials_ref(credentials);
+    s->version = "dev";
+    buf_init(&s->scratch, SCRATCH_MAX);
+    buf_init(&s->scratch2, SCRATCH_MAX);
+    list_init(&s->tasks);
+    list_init(&s->idle_threads);
+    s->root = calloc(1, sizeof(*s->root));
+    s->L = lua_newstate(allocate, s);
+    if (!s->root || !s->L)
+        goto fail;
+    s->root->state = s;
+    *(struct task **)lua_getextraspace(s->L) = s->root;
+    lua_atpanic(s->L, on_panic);
+    lua_pushcfunction(s->L, l_prepare);
+    if (lua_pcall(s->L, 0, 0, 0) != LUA_OK)
+        goto fail;
+    return s;
+
+fail:
+    state_free(s);
+    return NULL;
+}
+
+void state_free(struct script_state *s)
+{
+    if (!s)
+        return;
+    assert(s->task_count == 0);
+    state_trim(s);
+    if (s->L)
+        lua_close(s->L);
+    free(s->root);
+    buf_deinit(&s->scratch);
+    buf_deinit(&s->scratch2);
+    bundle_unref(s->bundle);
+    config_unref(s->config);
+    credentials_unref(s->credentials);
+    free(s);
+}
+
+void state_trim(struct script_state *s)
+{
+    task_drop_idle(s);
+    buf_deinit(&s->scratch);
+    buf_deinit(&s->scratch2);
+    if (s->L)
+        lua_gc(s->L, LUA_GCCOLLECT);
+}
+
+// --- protected loading ------------------------------------------------------------------------
+
+static int l_traceback(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+// Calls the function and arguments on the stack under the load limit; false with the message.
+static bool call_limited(struct script_state *s, int arguments, int results, struct buf *error)
+{
+    lua_State *L = s->L;
+    int base = lua_gettop(L) - arguments;
+    int status;
+
+    lua_pushcfunction(L, l_traceback);
+    lua_insert(L, base);
+    s->load_deadline = clock_thread() + s->limits.hard;
+    lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 10000);
+    status = lua_pcall(L, arguments, results, base);
+    lua_sethook(L, NULL, 0, 0);
+    s->load_deadline = 0;
+    if (status != LUA_OK) {
+        const char *message = lua_tostring(L, -1);
+
+        buf_printf(error, "%s\n", message ? message : "out of memory");
+        lua_settop(L, base - 1);
+        return false;
+    }
+    lua_remove(L, base);
+    return true;
+}
+
+bool state_require(struct script_state *s, const char *name, struct buf *error)
+{
+    lua_pushcfunction(s->L, l_require);
+    lua_pushstring(s->L, name);
+    return call_limited(s, 1, 0, error);
+}
+
+void state_push_module(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &LOADED_KEY);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+// "core/router.lua" -> "core.router"
+static void module_name(const char *path, char *out, size_t size)
+{
+    size_t len = strlen(path) - strlen(".lua");
+
+    snprintf(out, size, "%.*s", (int)len, path);
+    for (char *c = out; *c; c++)
+        if (*c == '/')
+            *c = '.';
+}
+
+bool state_verify(struct script_state *s, struct buf *error)
+{
+    bool ok = true;
+    char name[256];
+
+    for (size_t i = 0; i < s->bundle->count; i++) {
+        module_name(s->bundle->scripts[i].name, name, sizeof(name));
+        if (!state_require(s, name, error)) {
+            ok = false;
+            continue;
+        }
+        lua_pushcfunction(s->L, l_check_shape);
+        lua_pushstring(s->L, s->bundle->scripts[i].name);
+        lua_rawgetp(s->L, LUA_REGISTRYINDEX, &LOADED_KEY);
+        lua_getfield(s->L, -1, name);
+        lua_remove(s->L, -2);
+        ok = call_limited(s, 2, 0, error) && ok;
+    }
+    return ok;
+}

@@ -35,7 +35,6 @@ class Stream:
         self.raw = b""
         self.clean = None
         self._lines = None
-        self._lines = None
 
     def pieces(self):
         """The body as it comes; http.client would hide a missing last chunk."""

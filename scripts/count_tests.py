@@ -11,6 +11,7 @@ import sys
 CMOCKA_OK = re.compile(r"\[       OK \]")
 CMOCKA_FAILED = re.compile(r"\[  FAILED  \] +[A-Za-z_]\w*\s*$")
 CTEST_TOTAL = re.compile(r"tests passed, (\d+) tests failed out of (\d+)")
+SUMMARY_LINE = re.compile(r"\d+ passed, \d+ failed\s*$|\d+ (passed|failed|errors?)\b.* in [\d.]+s")
 SUMMARY = re.compile(r"\b(\d+) (passed|failed|errors?)\b")
 
 
@@ -26,7 +27,7 @@ def counts(text, status):
             passed += 1
         elif CMOCKA_FAILED.search(line):
             named.add(line.split()[-1])
-        elif re.search(r"\d+ (passed|failed|errors?)\b.*( in [\d.]+s|, \d+ failed\s*$)", line):
+        elif SUMMARY_LINE.search(line):
             for number, what in SUMMARY.findall(line):
                 if what == "passed":
                     passed += int(number)

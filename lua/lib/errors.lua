@@ -1,6 +1,5 @@
 --- Errors: one mapping from internal classes to every dialect's shape, whole and mid-stream.
 
-local cjson = require "cjson"
 local json = require "json"
 local task = require "task"
 local wire = require "models.errors"
@@ -68,8 +67,8 @@ end
 --- @return table? document  the decoded body, its array wrapper taken off
 function M.decode(body)
   if not find(body, "^%s*[%[{]") then return nil end
-  local fine, document = pcall(cjson.decode, body)
-  if not fine or type(document) ~= "table" then return nil end
+  local document = json.decode(body)
+  if type(document) ~= "table" then return nil end
   if document[1] ~= nil and type(document[1]) == "table" then document = document[1] end
   return document
 end

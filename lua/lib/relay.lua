@@ -22,7 +22,7 @@ end
 
 local function present(data, path)
   local value = json.get(data, path)
-  return value ~= nil and tostring(value) ~= "null"
+  return value ~= nil and value ~= json.null
 end
 
 function Relay:send(name, data)
@@ -34,7 +34,9 @@ function Relay:send(name, data)
   end
   if rules.model then
     for _, path in ipairs(rules.rename) do
-      if present(data, path) then data = json.splice(data, path, json.encode(rules.model)) end
+      if type(json.get(data, path)) == "string" then
+        data = assert(json.splice(data, path, rules.model))
+      end
     end
   end
   self.events = self.events + 1
@@ -52,7 +54,7 @@ function Relay:next(seconds)
     if kind ~= "event" then return kind, name end
     if data == rules.terminal then return "done" end
     -- Frames that are not JSON are skipped.
-    if pcall(json.peek, data, "error") then
+    if json.peek(data) then
       for _, member in ipairs(rules.watch) do
         if present(data, { member }) then return "event", name, data end
       end

@@ -93,7 +93,7 @@ local function sample(schema, depth)
   local kind = schema.type
   if type(kind) == "table" then kind = kind[1] end
   if kind == "object" or kind == nil and schema.properties then
-    local value = {}
+    local value = json.object {}
     for name, property in pairs(type(schema.properties) == "table" and schema.properties or {}) do
       value[name] = sample(property, depth + 1)
     end
@@ -348,8 +348,8 @@ function M.open(call, candidate)
     }
   end
   local body = call.payload
-  local fine, request = pcall(json.decode, body)
-  if not fine or type(request) ~= "table" then return failure(400) end
+  local request = json.decode(body)
+  if type(request) ~= "table" then return failure(400) end
   if type(request.messages) ~= "table" then request.messages = {} end
 
   local head = { id = "chatcmpl-mock" .. digest(body), model = candidate.model }

@@ -116,6 +116,9 @@ end
 --- @param dialect string?  dialect of the body; kept unchanged for clients of the same shape
 --- @return Problem
 function M.from_status(status, body, response, dialect)
+  if status < 400 then
+    return { class = "bad_upstream", message = "the upstream answered " .. status }
+  end
   local document = M.decode(body)
   local inner = document and type(document.error) == "table" and document.error or document
   local problem = {

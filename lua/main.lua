@@ -37,7 +37,7 @@ function M.failed(client)
   if client.finished then return end
   local dialect = routes.dialect_of(client)
   -- What went wrong is in the log, where paths and lines may be told.
-  local problem = { class = "internal", message = "internal error, see the log of request " .. client.id }
+  local problem = errors.new("internal", "internal error, see the log of request " .. client.id)
   if not client.started then
     client:set_header("X-Request-Id", client.id)
     return errors.respond(client, problem, dialect)

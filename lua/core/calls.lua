@@ -33,7 +33,8 @@ function M.read(client, route, argument, principal)
   end
   if type(model) == "number" then model = tostring(model) end
   if type(model) ~= "string" or model == "" then
-    return nil, errors.new("missing_model", "you must provide a model parameter", { param = "model" })
+    return nil,
+      errors.new("missing_model", "you must provide a model parameter", { param = "model" })
   end
   -- The name goes into messages, logs and keys of the store.
   if #model > NAME_MAX or find(model, "%c") then

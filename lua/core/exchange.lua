@@ -59,7 +59,8 @@ local function forward_headers(call, response)
   if after then call.client:set_header("Retry-After", after) end
   if config.values["passthrough-headers"] ~= true then return end
   for name, value in pairs(response:headers()) do
-    if not kept_back[name] and find(name, "^[%w_%-]+$") and find(name, "access-control-", 1, true) ~= 1 then
+    if not kept_back[name] and find(name, "^[%w_%-]+$")
+        and find(name, "access-control-", 1, true) ~= 1 then
       call.client:set_header(name, value)
     end
   end
@@ -192,8 +193,8 @@ local function copy(call, candidate, relay, finished)
       -- Some upstreams close without the terminal event, or are cut after the answer is complete.
       return nil
     elseif kind == "end" then
-      return errors.new("bad_upstream", "the upstream ended the stream before the answer was complete",
-        { code = "broken" })
+      return errors.new("bad_upstream",
+        "the upstream ended the stream before the answer was complete", { code = "broken" })
     else
       return errors.from_http(detail)
     end

@@ -21,7 +21,9 @@ function M.ask_usage(body, call)
     call.usage_added = true
     return assert(json.splice(body, "stream_options", ASKING))
   end
-  if json.type(options) ~= "object" or json.get(options, "include_usage") == true then return body end
+  -- What is no object is for the upstream to refuse.
+  if json.type(options) ~= "object" then return body end
+  if json.get(options, "include_usage") == true then return body end
   call.usage_added = true
   return assert(json.splice(body, PATH_OF_WISH, true))
 end

@@ -97,7 +97,9 @@ end
 local function in_dialect(document, dialect)
   local inner = document and document.error
   if type(inner) ~= "table" or type(inner.message) ~= "string" then return false end
-  if dialect == "anthropic" then return document.type == "error" and type(inner.type) == "string" end
+  if dialect == "anthropic" then
+    return document.type == "error" and type(inner.type) == "string"
+  end
   if dialect == "gemini" then return type(inner.status) == "string" end
   return document.type == nil and type(inner.status) ~= "string"
 end
@@ -164,7 +166,8 @@ end
 function M.from_http(err)
   if err.class then return err end
   local class = wire.http[err.code] or "bad_upstream"
-  return { class = class, message = M.scrub(err.message or err.code or "no answer"), code = err.code }
+  local message = M.scrub(err.message or err.code or "no answer")
+  return { class = class, message = message, code = err.code }
 end
 
 --- Seconds of a Retry-After header: a number, or a date.

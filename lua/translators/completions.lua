@@ -16,7 +16,9 @@ local copied = {
 local reasons = { stop = "stop", length = "length", content_filter = "content_filter" }
 
 -- What is read here; all other members stay as they were written.
-local SHAPE = json.shape { known = { "prompt", "suffix", "echo", "logprobs", "tools" }, strict = true }
+local SHAPE = json.shape {
+  known = { "prompt", "suffix", "echo", "logprobs", "tools" }, strict = true,
+}
 
 --- Reads a body.
 --- @param body string
@@ -66,7 +68,8 @@ function M.request(request, prompt)
   if type(suffix) == "string" and suffix ~= "" then
     table.insert(body.messages, 1, {
       role = "system",
-      content = "Write only the text that belongs between the user's text and this ending:\n" .. suffix,
+      content = "Write only the text that belongs between the user's text and this ending:\n"
+        .. suffix,
     })
   end
   return json.encode(body)
@@ -83,7 +86,8 @@ local function logprobs_of(value, offset)
   for i, token in ipairs(content) do
     out.tokens[i], out.token_logprobs[i], out.text_offset[i] = token.token, token.logprob, offset
     local top = {}
-    for _, other in ipairs(type(token.top_logprobs) == "table" and token.top_logprobs or {}) do top[other.token] = other.logprob end
+    local others = type(token.top_logprobs) == "table" and token.top_logprobs or {}
+    for _, other in ipairs(others) do top[other.token] = other.logprob end
     out.top_logprobs[i] = top
     offset = offset + (utf8.len(token.token) or #token.token)
   end

@@ -27,7 +27,10 @@ end
 
 function Relay:send(name, data)
   local rules = self.rules
-  if rules.finish and present(data, rules.finish) then self.finished = true end
+  -- Some upstreams send an empty reason until there is one.
+  if rules.finish and present(data, rules.finish) and json.get(data, rules.finish) ~= "" then
+    self.finished = true
+  end
   if self.convert then
     data = self.convert(data)
     if not data then return end

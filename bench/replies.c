@@ -54,7 +54,8 @@ put_event(FILE *out, const char *name, const char *line_end, const char *format,
     if (len < 0)
         return;
     if (name)
-        len = asprintf(&event, "event: %s%sdata: %s%s%s", name, line_end, json, line_end, line_end);
+        len = asprintf(&event, "event: %s%sdata: %s%s%s", name, line_end, json, line_end,
+                       line_end);
     else
         len = asprintf(&event, "data: %s%s%s", json, line_end, line_end);
     free(json);

@@ -253,7 +253,11 @@ static bool mode_from_name(const char *name, size_t len, enum mode *mode)
         const char *word;
         enum mode mode;
     } words[] = {
-        {"endless", MODE_ENDLESS}, {"idle", MODE_IDLE}, {"paced", MODE_PACED}, {"split", MODE_SPLIT}};
+        {"endless", MODE_ENDLESS},
+        {"idle", MODE_IDLE},
+        {"paced", MODE_PACED},
+        {"split", MODE_SPLIT},
+    };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (memmem(name, len, words[i].word, strlen(words[i].word))) {
@@ -266,8 +270,9 @@ static bool mode_from_name(const char *name, size_t len, enum mode *mode)
 
 static const char *request_target(const struct request *r, size_t *len)
 {
+    const char *head_end = r->data + r->head_len;
     const char *start = memchr(r->data, ' ', r->head_len);
-    const char *end = start ? memchr(start + 1, ' ', r->head_len - (size_t)(start + 1 - r->data)) : NULL;
+    const char *end = start ? memchr(start + 1, ' ', (size_t)(head_end - start - 1)) : NULL;
 
     *len = end ? (size_t)(end - start - 1) : 0;
     return end ? start + 1 : "";

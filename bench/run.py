@@ -13,6 +13,7 @@ import argparse
 import datetime
 import json
 import pathlib
+import signal
 import socket
 import statistics
 import subprocess
@@ -429,6 +430,7 @@ def save(args, results):
 
 def main():
     args = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     try:
         with kits.Kit(args) as kit:
             if kit.gateway_core == kit.load_core:

@@ -33,20 +33,18 @@ end
 
 --- Answers for a script that failed.  Runs in a task of its own.
 --- @param client Client
---- @param problem Problem
-function M.failed(client, problem)
+function M.failed(client)
+  if client.finished then return end
   local dialect = routes.dialect_of(client)
-  problem = { class = "internal", message = problem and problem.message or "internal error" }
+  -- What went wrong is in the log, where paths and lines may be told.
+  local problem = errors.new("internal", "internal error, see the log of request " .. client.id)
   if not client.started then
     client:set_header("X-Request-Id", client.id)
     return errors.respond(client, problem, dialect)
   end
-  -- Only streams are begun before they are complete; an answer that was complete cannot be helped.
-  local told = pcall(function()
-    client:write(errors.event(problem, dialect))
-    client:finish()
-  end)
-  if not told then client:abort() end
+  -- Only streams are begun before they are complete.
+  client:write(errors.event(problem, dialect))
+  client:finish()
 end
 
 return M

@@ -3,7 +3,7 @@
 local config = require "config"
 local errors = require "lib.errors"
 
-local find, gsub, lower, match, sub = string.find, string.gsub, string.lower, string.match, string.sub
+local lower, match = string.lower, string.match
 
 local METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 local HEADERS = "*, Authorization, Content-Type, X-Management-Key"

@@ -27,13 +27,14 @@ function M.read(client, route, argument, principal)
   if not body then
     return nil, errors.new(body_classes[err.code] or "bad_json", err.message)
   end
-  local fine, model, stream = pcall(json.peek, body, "model", "stream")
+  local fine, model, stream, options = json.peek_strict(body, "model", "stream", "stream_options")
   if not fine then
     return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(model))
   end
   if type(model) == "number" then model = tostring(model) end
   if type(model) ~= "string" or model == "" then
-    return nil, errors.new("missing_model", "you must provide a model parameter", { param = "model" })
+    return nil,
+      errors.new("missing_model", "you must provide a model parameter", { param = "model" })
   end
   -- The name goes into messages, logs and keys of the store.
   if #model > NAME_MAX or find(model, "%c") then
@@ -45,6 +46,7 @@ function M.read(client, route, argument, principal)
     operation = "generate",
     model = model,
     stream = stream == true,
+    stream_options = options,
     body = body,
     argument = argument,
     principal = principal,

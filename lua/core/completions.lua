@@ -11,12 +11,7 @@ local M = {}
 
 local WHOLE = { ["Content-Type"] = "application/json" }
 
-local function is_true(body, path)
-  local value = json.get(body, path)
-  return value ~= nil and tostring(value) == "true"
-end
-
-local function serve_whole(call, resolution, prompts, answers, body)
+local function serve_whole(call, resolution, prompts, answers, request)
   local function attempt(_, candidate)
     local text, problem = exchange.fetch(call, candidate)
     if not text then return problem end
@@ -24,20 +19,21 @@ local function serve_whole(call, resolution, prompts, answers, body)
   end
   for _, prompt in ipairs(prompts) do
     answers.begin(prompt)
-    call.body = translator.request(body, prompt)
+    call.body = translator.request(request, prompt)
     local problem = retry.run(call, resolution, attempt, exchange.pause)
     if problem then return problem end
   end
   call.client:respond(200, WHOLE, answers.body())
 end
 
-local function serve_stream(call, resolution, prompts, answers, body)
-  local asked = is_true(body, { "stream_options", "include_usage" })
+local function serve_stream(call, resolution, prompts, answers, request)
+  local asked = json.type(call.stream_options) == "object"
+    and json.get(call.stream_options, "include_usage") == true
   call.convert = answers.convert
   call.more = true
   for _, prompt in ipairs(prompts) do
     answers.begin(prompt)
-    call.body = translator.request(body, prompt)
+    call.body = translator.request(request, prompt)
     -- The usage chunk belongs to all prompts together.
     call.sent, call.usage_added = nil, nil
     local problem = exchange.run(call, resolution)
@@ -56,15 +52,14 @@ end
 --- @return Problem?
 function M.serve(call)
   call.client:note { model = call.model, dialect = call.dialect }
-  local body = call.body
-  local prompts, fault = translator.prompts(body)
-  if not prompts then return errors.new("bad_param", fault, { param = "prompt" }) end
+  local request, prompts, fault = translator.read(call.body)
+  if not request then return errors.new("bad_param", fault, { param = prompts }) end
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
   exchange.prepare(call)
-  local answers = translator.gather(is_true(body, { "echo" }), call.model)
+  local answers = translator.gather(request.echo == true, call.model)
   local serve = call.stream and serve_stream or serve_whole
-  return serve(call, resolution, prompts, answers, body)
+  return serve(call, resolution, prompts, answers, request)
 end
 
 return M

@@ -46,7 +46,7 @@ local kept_back = {
 local function payload_of(call, candidate)
   local body = call.body
   if candidate.model ~= call.model then
-    body = json.splice(body, { "model" }, json.encode(candidate.model))
+    body = assert(json.splice(body, "model", candidate.model))
   end
   if call.stream and candidate.credential.entry["stream-usage"] ~= false then
     body = chat.ask_usage(body, call)
@@ -59,7 +59,8 @@ local function forward_headers(call, response)
   if after then call.client:set_header("Retry-After", after) end
   if config.values["passthrough-headers"] ~= true then return end
   for name, value in pairs(response:headers()) do
-    if not kept_back[name] and find(name, "access-control-", 1, true) ~= 1 then
+    if not kept_back[name] and find(name, "^[%w_%-]+$")
+        and find(name, "access-control-", 1, true) ~= 1 then
       call.client:set_header(name, value)
     end
   end
@@ -113,7 +114,7 @@ local function read_whole(call, candidate, response)
   if is_stream(response) then return chat.collect(response, candidate.provider.dialect) end
   local text, err = response:body()
   if not text then return nil, errors.from_http(err) end
-  local fine, found, model = pcall(json.peek, text, "error", "model")
+  local fine, found, model = json.peek(text, "error", "model")
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")
   end
@@ -138,7 +139,7 @@ function M.fetch(call, candidate)
   if not text then return nil, problem end
   forward_headers(call, response)
   if type(model) == "string" and model ~= call.model then
-    text = json.splice(text, { "model" }, json.encode(call.model))
+    text = assert(json.splice(text, "model", call.model))
   end
   return text
 end
@@ -180,7 +181,7 @@ local function watched(call, candidate, relay, name, data)
 end
 
 -- Copies the rest of a stream.
-local function copy(call, candidate, relay)
+local function copy(call, candidate, relay, finished)
   while true do
     local kind, detail, data = relay:next(call.keepalive)
     if kind == "event" then
@@ -188,12 +189,12 @@ local function copy(call, candidate, relay)
       if problem then return problem end
     elseif kind == "idle" then
       keep_alive(call)
-    elseif kind == "done" or relay.finished then
+    elseif kind == "done" or finished or relay.finished then
       -- Some upstreams close without the terminal event, or are cut after the answer is complete.
       return nil
     elseif kind == "end" then
-      return errors.new("bad_upstream", "the upstream ended the stream before the answer was complete",
-        { code = "broken" })
+      return errors.new("bad_upstream",
+        "the upstream ended the stream before the answer was complete", { code = "broken" })
     else
       return errors.from_http(detail)
     end
@@ -246,7 +247,7 @@ local function stream(call, candidate)
     or client:relay(response, call.relay_rules)
   -- Through the same gate as the others: usage may come first, or the answer be one event.
   watched(call, candidate, relay, name, data)
-  problem = copy(call, candidate, relay)
+  problem = copy(call, candidate, relay, chat.is_finished(data))
   if problem then return problem end
   finish(call)
 end

@@ -19,10 +19,8 @@ local function more_useful(best, problem, verdict)
   if not best then return problem end
   local a, b = rank[best.verdict] or 0, rank[verdict] or 0
   if a ~= b then return b > a and problem or best end
-  if verdict == "quota" and (problem.retry_after or math.huge) < (best.retry_after or math.huge) then
-    return problem
-  end
-  return best
+  local sooner = (problem.retry_after or math.huge) < (best.retry_after or math.huge)
+  return verdict == "quota" and sooner and problem or best
 end
 
 local function note_failure(call, candidate, problem, verdict)

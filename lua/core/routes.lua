@@ -77,7 +77,8 @@ function M.dialect_of(client)
   if find(path, "/v1beta", 1, true) == 1 then return "gemini" end
   if find(path, "/v1internal", 1, true) == 1 then return "gemini_cli" end
   if find(path, "/v1/models/", 1, true) == 1 then
-    return find(path, ":[%a]+/?$") and client.method == "POST" and "gemini" or listing.dialect(client)
+    if client.method == "POST" and find(path, ":%a+/?$") then return "gemini" end
+    return listing.dialect(client)
   end
   if find(path, "/v0/management", 1, true) == 1 then return "management" end
   return "chat"
@@ -124,8 +125,9 @@ function M.find(client)
   if route then return route, argument end
   -- The known methods' rules decide who learns of them.
   local some = entry.GET or entry.POST
-  return { auth = some.auth == "none" and "none" or "unknown" }, nil,
-    errors.new("wrong_method", method .. " is not a method of " .. path .. ".", { allow = entry.allow })
+  local problem = errors.new("wrong_method", method .. " is not a method of " .. path .. ".")
+  problem.allow = entry.allow
+  return { auth = some.auth == "none" and "none" or "unknown" }, nil, problem
 end
 
 return M

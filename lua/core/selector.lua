@@ -163,7 +163,10 @@ end
 --- @param problem Problem
 --- @param verdict string
 function M.failed(resolution, candidate, problem, verdict)
-  if config.values["disable-cooling"] or candidate.credential.entry["disable-cooling"] then return end
+  -- An entry's own word counts more than the general one.
+  local off = candidate.credential.entry["disable-cooling"]
+  if off == nil then off = config.values["disable-cooling"] end
+  if off then return end
   local seconds = cooldown_seconds(resolution, candidate, problem, verdict)
   if not seconds then return end
   local last = format("%d %s", errors.status(problem, "chat"), problem.message)

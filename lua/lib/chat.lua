@@ -5,6 +5,10 @@ local json = require "json"
 
 local find = string.find
 
+local ASKING = { include_usage = true }
+local PATH_OF_WISH = { "stream_options", "include_usage" }
+local PATH_OF_FINISH = { "choices", 1, "finish_reason" }
+
 local M = {}
 
 --- Asks for usage at the end of a stream.  Sets `call.usage_added` when the client had not.
@@ -12,24 +16,22 @@ local M = {}
 --- @param call Call
 --- @return string
 function M.ask_usage(body, call)
-  -- A plain search costs far less than a look at every member.
-  local options = find(body, '"stream_options"', 1, true) and json.get(body, { "stream_options" })
-  options = options and tostring(options) or nil
-  if not options or options == "null" then
+  local options = call.stream_options
+  if options == nil or options == json.null then
     call.usage_added = true
-    return json.splice(body, { "stream_options" }, '{"include_usage":true}')
+    return assert(json.splice(body, "stream_options", ASKING))
   end
-  local wish = json.get(body, { "stream_options", "include_usage" })
-  if wish ~= nil and tostring(wish) == "true" then return body end
-  if not find(options, "^{") then return body end
+  -- What is no object is for the upstream to refuse.
+  if json.type(options) ~= "object" then return body end
+  if json.get(options, "include_usage") == true then return body end
   call.usage_added = true
-  return json.splice(body, { "stream_options", "include_usage" }, "true")
+  return assert(json.splice(body, PATH_OF_WISH, true))
 end
 
 --- @param data string
 --- @return boolean
 function M.is_object(data)
-  return find(data, "^%s*{") ~= nil
+  return json.peek(data)
 end
 
 --- True for an event with an `error` member.
@@ -37,16 +39,24 @@ end
 --- @return boolean
 function M.is_error(data)
   if not find(data, '"error"', 1, true) then return false end
-  local value = json.get(data, { "error" })
-  return value ~= nil and tostring(value) ~= "null"
+  local value = json.get(data, "error")
+  return value ~= nil and value ~= json.null
 end
 
 --- True for the chunk that only carries usage.
 --- @param data string
 --- @return boolean
 function M.is_usage_only(data)
-  local choices = json.get(data, { "choices" })
-  return choices ~= nil and find(tostring(choices), "^%[%s*%]$") ~= nil
+  local choices = json.get(data, "choices")
+  return json.type(choices) == "array" and find(tostring(choices), "^%[%s*%]$") ~= nil
+end
+
+--- True for a chunk that tells why the answer ended.
+--- @param data string
+--- @return boolean
+function M.is_finished(data)
+  local reason = json.get(data, PATH_OF_FINISH)
+  return type(reason) == "string" and reason ~= ""
 end
 
 -- One choice as it grows from deltas.
@@ -147,8 +157,8 @@ function M.collect(response, dialect)
     local kind, name, data = response:next_event()
     if kind == "event" and data ~= "[DONE]" then
       if M.is_error(data) then return nil, errors.from_event(data, dialect) end
-      local fine, chunk = pcall(json.decode, data)
-      if fine and type(chunk) == "table" then fold_chunk(whole, chunk) end
+      local chunk = json.decode(data)
+      if type(chunk) == "table" then fold_chunk(whole, chunk) end
     elseif kind == "event" or whole.finished and kind ~= "idle" then
       return build(whole), nil, whole.model
     elseif kind == "end" then
@@ -164,8 +174,8 @@ end
 --- @param text string
 --- @return string[]?
 function M.unfold(text)
-  local fine, whole = pcall(json.decode, text)
-  if not fine or type(whole) ~= "table" or type(whole.choices) ~= "table" then return nil end
+  local whole = json.decode(text)
+  if type(whole) ~= "table" or type(whole.choices) ~= "table" then return nil end
   local events = {}
   local function chunk(choices, usage)
     events[#events + 1] = json.encode {

@@ -1,6 +1,5 @@
 --- Errors: one mapping from internal classes to every dialect's shape, whole and mid-stream.
 
-local cjson = require "cjson"
 local json = require "json"
 local task = require "task"
 local wire = require "models.errors"
@@ -68,8 +67,8 @@ end
 --- @return table? document  the decoded body, its array wrapper taken off
 function M.decode(body)
   if not find(body, "^%s*[%[{]") then return nil end
-  local fine, document = pcall(cjson.decode, body)
-  if not fine or type(document) ~= "table" then return nil end
+  local document = json.decode(body)
+  if type(document) ~= "table" then return nil end
   if document[1] ~= nil and type(document[1]) == "table" then document = document[1] end
   return document
 end
@@ -98,7 +97,9 @@ end
 local function in_dialect(document, dialect)
   local inner = document and document.error
   if type(inner) ~= "table" or type(inner.message) ~= "string" then return false end
-  if dialect == "anthropic" then return document.type == "error" and type(inner.type) == "string" end
+  if dialect == "anthropic" then
+    return document.type == "error" and type(inner.type) == "string"
+  end
   if dialect == "gemini" then return type(inner.status) == "string" end
   return document.type == nil and type(inner.status) ~= "string"
 end
@@ -117,6 +118,9 @@ end
 --- @param dialect string?  dialect of the body; kept unchanged for clients of the same shape
 --- @return Problem
 function M.from_status(status, body, response, dialect)
+  if status < 400 then
+    return { class = "bad_upstream", message = "the upstream answered " .. status }
+  end
   local document = M.decode(body)
   local inner = document and type(document.error) == "table" and document.error or document
   local problem = {
@@ -162,7 +166,8 @@ end
 function M.from_http(err)
   if err.class then return err end
   local class = wire.http[err.code] or "bad_upstream"
-  return { class = class, message = M.scrub(err.message or err.code or "no answer"), code = err.code }
+  local message = M.scrub(err.message or err.code or "no answer")
+  return { class = class, message = message, code = err.code }
 end
 
 --- Seconds of a Retry-After header: a number, or a date.

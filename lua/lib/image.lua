@@ -8,10 +8,10 @@ local HEAD_MAX = 64 * 1024
 
 local M = {}
 
+local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 local values = {}
-for i, letter in ipairs { byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 1, 64) } do
-  values[letter] = i - 1
-end
+for i = 1, 64 do values[byte(ALPHABET, i)] = i - 1 end
 values[byte("-")], values[byte("_")] = 62, 63
 
 -- Decodes base64 up to the first byte that is none.

@@ -22,19 +22,24 @@ end
 
 local function present(data, path)
   local value = json.get(data, path)
-  return value ~= nil and tostring(value) ~= "null"
+  return value ~= nil and value ~= json.null
 end
 
 function Relay:send(name, data)
   local rules = self.rules
-  if rules.finish and present(data, rules.finish) then self.finished = true end
+  -- Some upstreams send an empty reason until there is one.
+  if rules.finish and present(data, rules.finish) and json.get(data, rules.finish) ~= "" then
+    self.finished = true
+  end
   if self.convert then
     data = self.convert(data)
     if not data then return end
   end
   if rules.model then
     for _, path in ipairs(rules.rename) do
-      if present(data, path) then data = json.splice(data, path, json.encode(rules.model)) end
+      if type(json.get(data, path)) == "string" then
+        data = assert(json.splice(data, path, rules.model))
+      end
     end
   end
   self.events = self.events + 1
@@ -52,7 +57,7 @@ function Relay:next(seconds)
     if kind ~= "event" then return kind, name end
     if data == rules.terminal then return "done" end
     -- Frames that are not JSON are skipped.
-    if pcall(json.peek, data, "error") then
+    if json.peek(data) then
       for _, member in ipairs(rules.watch) do
         if present(data, { member }) then return "event", name, data end
       end

@@ -5,7 +5,7 @@ return {
     names = false,
     rename = { { "model" } },
     watch = { "error", "usage" },
-    finish = { "choices", 0, "finish_reason" },
+    finish = { "choices", 1, "finish_reason" },
     terminal = "[DONE]",
     ending = "data: [DONE]\n\n",
     keep_alive = ": keep-alive\n\n",

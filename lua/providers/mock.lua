@@ -9,7 +9,8 @@
 --- | mock-think-slow     | silent for 20 s, then thinks and answers                             |
 --- | mock-long           | 500 events                                                           |
 --- | mock-empty          | an answer without content                                            |
---- | mock-401, -402, -403, -404, -429, -500, -503, -529 | fails with that status; 429 with Retry-After |
+--- | mock-4xx, mock-5xx  | fails with that status, such as mock-401 or mock-529; the answer of    |
+--- |                     | mock-429 has a Retry-After                                           |
 --- | mock-error-event    | a stream of status 200 whose first event is an error                 |
 --- | mock-cut            | breaks in the middle of the answer                                   |
 --- | mock-no-done        | closes cleanly after the finish reason, without the terminal event   |
@@ -93,7 +94,7 @@ local function sample(schema, depth)
   local kind = schema.type
   if type(kind) == "table" then kind = kind[1] end
   if kind == "object" or kind == nil and schema.properties then
-    local value = {}
+    local value = json.object {}
     for name, property in pairs(type(schema.properties) == "table" and schema.properties or {}) do
       value[name] = sample(property, depth + 1)
     end
@@ -348,8 +349,8 @@ function M.open(call, candidate)
     }
   end
   local body = call.payload
-  local fine, request = pcall(json.decode, body)
-  if not fine or type(request) ~= "table" then return failure(400) end
+  local request = json.decode(body)
+  if type(request) ~= "table" then return failure(400) end
   if type(request.messages) ~= "table" then request.messages = {} end
 
   local head = { id = "chatcmpl-mock" .. digest(body), model = candidate.model }
@@ -374,7 +375,7 @@ function M.open(call, candidate)
     left = (behaviour.wait or 0) + (behaviour.pause or 0), answered = 200,
     fields = { ["content-type"] = "application/json" },
     text = behaviour.malformed and text:sub(1, #text // 2)
-      or behaviour.error_event and '{"error":{"message":"mock: an error with status 200","code":503}}'
+      or behaviour.error_event and '{"error":{"message":"mock: an error with 200","code":503}}'
       or text,
     broken = (behaviour.cut or behaviour.truncated) and BROKEN or nil,
   }

@@ -1,6 +1,7 @@
---- Any server with an OpenAI-compatible chat completions endpoint, by its entry in the configuration.
+--- Any server with an OpenAI-compatible chat endpoint, by its entry in the configuration.
 
 local config = require "config"
+local errors = require "lib.errors"
 local task = require "task"
 
 local match, sub = string.match, string.sub
@@ -14,17 +15,21 @@ local TIMEOUT = {
   connect = limits.connect, first_byte = limits["first-byte"], idle = limits.idle,
 }
 
+-- Keys that were not given may come as empty defaults.
+local function given(value)
+  if value == "" or value == 0 then return nil end
+  return value
+end
+
 --- The models of the entry: each `name` under its `alias`.
 --- @param credential Credential
 --- @return Model[]
 function M.models(credential)
   local list = {}
   for _, model in ipairs(credential.entry.models or {}) do
-    local name = model.name or ""
-    local alias = model.alias or ""
-    if name == "" then name = alias end
-    if alias == "" then alias = name end
-    if name ~= "" then
+    local name, alias = given(model.name), given(model.alias)
+    name, alias = name or alias, alias or name
+    if name then
       list[#list + 1] = {
         id = alias,
         upstream = name,
@@ -32,8 +37,8 @@ function M.models(credential)
         type = "openai-compatibility",
         -- One moment for all: a list must not change from call to call.
         created = 1735689600,
-        display_name = model["display-name"],
-        context_length = model["max-context-length"],
+        display_name = given(model["display-name"]),
+        context_length = given(model["max-context-length"]),
       }
     end
   end
@@ -57,7 +62,7 @@ function M.request(call, candidate)
   local credential = candidate.credential
   local base = credential.base_url
   if not base or base == "" then
-    return nil, { class = "internal", message = "the entry " .. credential.name .. " has no base-url" }
+    return nil, errors.new("internal", "the entry " .. credential.name .. " has no base-url")
   end
   local headers = { ["content-type"] = "application/json", ["user-agent"] = AGENT }
   if credential.kind == "api_key" then headers["authorization"] = "Bearer {secret}" end

@@ -2,79 +2,77 @@
 
 local json = require "json"
 
-local concat, format = table.concat, string.format
+local concat = table.concat
 
 local M = {}
 
 -- Members that chat has under the same name.
 local copied = {
-  "model", "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop",
+  "model",
+  "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop",
   "stream", "seed", "user", "n", "logit_bias", "stream_options", "top_logprobs",
 }
 
 local reasons = { stop = "stop", length = "length", content_filter = "content_filter" }
 
-local function raw(body, name)
-  local value = json.get(body, { name })
-  if value == nil then return nil end
-  value = tostring(value)
-  return value ~= "null" and value or nil
-end
+-- What is read here; all other members stay as they were written.
+local SHAPE = json.shape {
+  known = { "prompt", "suffix", "echo", "logprobs", "tools" }, strict = true,
+}
 
---- Reads the prompts of a body.
+--- Reads a body.
 --- @param body string
---- @return string[]? prompts
---- @return string? fault  what is wrong with them
-function M.prompts(body)
-  local text = raw(body, "prompt")
-  if raw(body, "tools") then return nil, "tools cannot be used with completions" end
-  if not text then return { "" } end
-  local value = json.decode('{"prompt":' .. text .. "}").prompt
-  if type(value) == "string" then return { value } end
-  if type(value) ~= "table" then return nil, "prompt must be a string or an array of strings" end
-  local prompts = {}
-  for i, element in ipairs(value) do
-    if type(element) ~= "string" then
-      return nil, "prompt must be a string or an array of strings; token arrays are not supported"
-    end
-    prompts[i] = element
+--- @return table? request
+--- @return string[]|string|nil prompts  or the member that is wrong
+--- @return string? fault  what is wrong with it
+function M.read(body)
+  local request, problem = json.decode(body, SHAPE)
+  if not request then return nil, nil, tostring(problem) end
+  if request.tools ~= nil and request.tools ~= json.null then
+    return nil, "tools", "tools cannot be used with completions"
   end
-  if #prompts == 0 then return nil, "prompt is empty" end
-  return prompts
+  local prompt = request.prompt
+  if prompt == nil or prompt == json.null then return request, { "" } end
+  if type(prompt) == "string" then return request, { prompt } end
+  if not json.is_array(prompt) or #prompt == 0 then
+    return nil, "prompt", "prompt must be a string or an array of strings"
+  end
+  for _, element in ipairs(prompt) do
+    if type(element) ~= "string" then
+      return nil, "prompt",
+        "prompt must be a string or an array of strings; token arrays are not supported"
+    end
+  end
+  return request, prompt
 end
 
 -- `logprobs` is a number here and a switch with a number there.
-local function add_logprobs(members, body)
-  local wanted = raw(body, "logprobs")
-  if not wanted or wanted == "false" then return end
-  members[#members + 1] = '"logprobs":true'
-  local count = math.tointeger(tonumber(wanted))
-  if count and not raw(body, "top_logprobs") then
-    members[#members + 1] = '"top_logprobs":' .. count
-  end
+local function logprobs_wanted(request)
+  local wanted = request.logprobs
+  if wanted == nil or wanted == json.null or wanted == false then return nil end
+  return true, math.type(wanted) == "integer" and wanted or nil
 end
 
 --- The chat body for one prompt.
---- @param body string
+--- @param request table  as `read` gave it
 --- @param prompt string
 --- @return string
-function M.request(body, prompt)
-  local members = {}
-  for _, name in ipairs(copied) do
-    local value = raw(body, name)
-    if value then members[#members + 1] = '"' .. name .. '":' .. value end
-  end
-  add_logprobs(members, body)
-  local suffix = raw(body, "suffix")
-  suffix = suffix and json.decode('{"suffix":' .. suffix .. "}").suffix
-  local messages = '[{"role":"user","content":' .. json.encode(prompt) .. "}]"
+function M.request(request, prompt)
+  local body = {}
+  for _, name in ipairs(copied) do body[name] = request[name] end
+  local count
+  body.logprobs, count = logprobs_wanted(request)
+  body.top_logprobs = body.top_logprobs or count
+  body.messages = json.array { { role = "user", content = prompt } }
+  local suffix = request.suffix
   if type(suffix) == "string" and suffix ~= "" then
-    messages = format('[{"role":"system","content":%s},{"role":"user","content":%s}]',
-      json.encode("Write only the text that belongs between the user's text and this ending:\n"
-        .. suffix), json.encode(prompt))
+    table.insert(body.messages, 1, {
+      role = "system",
+      content = "Write only the text that belongs between the user's text and this ending:\n"
+        .. suffix,
+    })
   end
-  members[#members + 1] = '"messages":' .. messages
-  return "{" .. concat(members, ",") .. "}"
+  return json.encode(body)
 end
 
 -- The four parallel arrays of the old format; offsets count characters.
@@ -88,7 +86,8 @@ local function logprobs_of(value, offset)
   for i, token in ipairs(content) do
     out.tokens[i], out.token_logprobs[i], out.text_offset[i] = token.token, token.logprob, offset
     local top = {}
-    for _, other in ipairs(token.top_logprobs or {}) do top[other.token] = other.logprob end
+    local others = type(token.top_logprobs) == "table" and token.top_logprobs or {}
+    for _, other in ipairs(others) do top[other.token] = other.logprob end
     out.top_logprobs[i] = top
     offset = offset + (utf8.len(token.token) or #token.token)
   end
@@ -114,7 +113,7 @@ local function add_numbers(total, usage)
   for name, value in pairs(usage) do
     if type(value) == "number" then
       total[name] = (type(total[name]) == "number" and total[name] or 0) + value
-    elseif type(value) == "table" and value ~= json.null then
+    elseif type(value) == "table" then
       total[name] = type(total[name]) == "table" and total[name] or {}
       add_numbers(total[name], value)
     end
@@ -151,9 +150,9 @@ function M.gather(echo, model)
 
   --- Takes one whole chat answer.
   function self.add(text)
-    local document = json.decode(text)
+    local document = assert(json.decode(text))
     keep_head(document)
-    for _, choice in ipairs(document.choices or {}) do
+    for _, choice in ipairs(type(document.choices) == "table" and document.choices or {}) do
       local answer = text_of(type(choice.message) == "table" and choice.message.content)
       self.choices[#self.choices + 1] = {
         text = echo and prompt .. answer or answer, index = index_of(choice),
@@ -180,8 +179,8 @@ function M.gather(echo, model)
 
   --- Turns one chat chunk into one of ours; nil when it says nothing here.
   function self.convert(data)
-    local fine, document = pcall(json.decode, data)
-    if not fine or type(document) ~= "table" then return nil end
+    local document = json.decode(data)
+    if type(document) ~= "table" then return nil end
     -- Usage is told once, at the end; some upstreams repeat a growing one in every chunk.
     local usage = document.usage
     document.usage = nil

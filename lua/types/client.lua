@@ -9,6 +9,7 @@
 ---@field peer string       address of the socket peer
 ---@field is_local boolean  loopback peer and no Forwarded, X-Forwarded-For or X-Real-IP header
 ---@field started boolean   a response head was sent
+---@field finished boolean  the whole response was given
 ---@field status integer    status of the response, 0 before its head
 local Client = {}
 

@@ -23,6 +23,7 @@
 ---@field operation string  "generate", "count", ...
 ---@field model string      as the client named it
 ---@field stream boolean
+---@field stream_options? any  the body's member of that name, as json.peek gives it
 ---@field body string       client's body
 ---@field principal? string who asks, when a key told so
 ---@field candidate? Candidate  the one that is tried, at the end the one that served

@@ -136,7 +136,7 @@ static void watch_all(struct cliproxy *p, const struct config *config)
 {
     char directory[1024];
     char *scripts = reload_scripts_dir(config);
-    char *cert = config_expand_path(config, config_string(config, "tls.cert"));
+    char *cert = config_expand_path(config, "tls.cert");
     const char *slash = strrchr(p->config_path, '/');
 
     snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - p->config_path) : 1,

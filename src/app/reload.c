@@ -40,7 +40,7 @@ struct reload {
 
 char *reload_scripts_dir(const struct config *config)
 {
-    return config_expand_path(config, config_string(config, "scripts-dir"));
+    return config_expand_path(config, "scripts-dir");
 }
 
 // --- building, in the thread pool -----------------------------------------------------------

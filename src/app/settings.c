@@ -62,7 +62,7 @@ bool settings_log(const struct config *config, struct log *log)
     else
         directory_of(config_path(config), base, sizeof(base));
     snprintf(directory, sizeof(directory), "%s/logs", base);
-    auth = config_expand_path(config, config_string(config, "auth-dir"));
+    auth = config_expand_path(config, "auth-dir");
     snprintf(fallback, sizeof(fallback), "%s/logs", auth ? auth : ".");
     free(auth);
     options.directory = directory;
@@ -78,8 +78,8 @@ bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error)
     *tls = NULL;
     if (!config_bool(config, "tls.enable"))
         return true;
-    cert = config_expand_path(config, config_string(config, "tls.cert"));
-    key = config_expand_path(config, config_string(config, "tls.key"));
+    cert = config_expand_path(config, "tls.cert");
+    key = config_expand_path(config, "tls.key");
     if (cert && key)
         *tls = tls_context_new(cert, key, message, sizeof(message));
     free(cert);

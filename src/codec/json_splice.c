@@ -154,7 +154,7 @@ bool json_splice(struct buf *out, const char *text, size_t len, const struct jso
         ok = json_scan_fail(&s, text, "the path leads nowhere");
     else if (ok && !raw && steps == 0)
         ok = json_scan_fail(&s, text, "the whole text cannot be removed");
-    else if (ok && !edit(out, text, text + len, path + steps - 1, &spot, raw, raw_len))
+    else if (ok && !edit(out, text, text + len, steps ? path + steps - 1 : NULL, &spot, raw, raw_len))
         ok = json_scan_fail(&s, text, "the result is too large");
     if (!ok)
         json_scan_error(&s, error);

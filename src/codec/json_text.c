@@ -1,5 +1,6 @@
 // json_text.c - strings and numbers, from and to their text, see json.h.
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +207,8 @@ size_t json_real_format(char out[JSON_NUMBER_SIZE], double value)
     if (fabs(value) < 9007199254740992.0 && value == (double)(int64_t)value &&
         !(value == 0 && signbit(value)))
         return json_integer_format(out, (int64_t)value);
-    for (int precision = 15; precision <= 17; precision++) {
+    // Fifteen digits may be too many only for denormal numbers.
+    for (int precision = fabs(value) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         n = snprintf(out, JSON_NUMBER_SIZE, "%.*g", precision, value);
         if (strtod(out, NULL) == value)
             break;

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// clang-format off: the tables read better one key a line.
+// The tables read better one key a line.
+// clang-format off
 
 // Each table ends with a rule without key.
 #define END                                                                                        \
@@ -382,7 +383,7 @@ const char *schema_nearest(const struct config_rule *map, const char *key)
         if (strlen(r->key) > NAME_MAX_COMPARED)
             continue;
         distance = edit_distance(key, r->key);
-        if (distance < nearest + (found ? 0 : 1) && distance < strlen(r->key)) {
+        if (distance < nearest + (found ? 0 : 1) && distance < len) {
             nearest = distance;
             found = r->key;
         }

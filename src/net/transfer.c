@@ -95,7 +95,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
         c->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (!buf_append(&c->public.in, bytes, n))
+    if (!c->public.head_done || !buf_append(&c->public.in, bytes, n))
         return 0;
     c->last = clock_mono();
     upstream_changed(c);
@@ -212,7 +212,11 @@ void call_ended(struct call *c, CURLcode result)
     char peer[160], host[160];
 
     if (result == CURLE_OK) {
-        finish(c, TRANSFER_OK);
+        // Curl 7.88 takes the end of the connection inside a head for a complete answer.
+        if (c->public.head_done)
+            finish(c, TRANSFER_OK);
+        else
+            fail_broken(c, CURLE_GOT_NOTHING);
         return;
     }
     describe_host(first, true, peer, sizeof(peer));

@@ -70,6 +70,7 @@ void upstream_free(struct upstream *u);
 void upstream_trim(struct upstream *u);
 
 // Starts a call.  NULL only without memory; all other failures arrive as `done` with `error`.
+// On a kept connection the answer may be there when it returns; on_change still comes later.
 struct transfer *transfer_start(struct upstream *u, const struct transfer_request *request,
                                 void (*on_change)(struct transfer *t), void *owner);
 

@@ -20,8 +20,8 @@ end
 test("a prompt becomes a user turn, and the answer a text", function()
   local state = given { answer "four" }
   local client = ask '{"model":"m","prompt":"two and two","max_tokens":5,"temperature":0.10}'
-  same(state.calls[1].body, '{"model":"m-1","max_tokens":5,"temperature":0.10,'
-    .. '"messages":[{"role":"user","content":"two and two"}]}')
+  same(state.calls[1].body, '{"max_tokens":5,"messages":[{"content":"two and two","role":"user"}],'
+    .. '"model":"m-1","temperature":0.10}')
   same(json.decode(client.sent), {
     id = "cmpl-7", object = "text_completion", created = 5, model = "m",
     choices = { { text = "four", index = 0, finish_reason = "stop", logprobs = json.null } },

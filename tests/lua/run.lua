@@ -1,8 +1,9 @@
---- Runs the specs under plain Lua 5.4, without the program: lua5.4 tests/lua/run.lua [name...]
+--- Runs the specs under plain Lua 5.4, without the program: lua5.4 tests/lua/run.lua [file...]
+---
+--- Needs the C module `json` as a shared library on LUA_CPATH (src/script/lua_json*.c with
+--- src/codec/json*.c and src/base/buf.c).
 
-modules = {}
-modules.json = dofile "tests/lua/fake_json.lua"
-modules.cjson = select(2, pcall(require, "cjson"))
+modules = { json = require "json" }
 
 local loaded = {}
 

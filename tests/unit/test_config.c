@@ -504,6 +504,7 @@ static void an_unknown_key_warns_with_the_nearest_name_and_is_kept(void **state)
     config_unref(c);
     warns("codex-api-key:\n- base-url: http://h\n  api-kye: x\n",
           "f.yaml:3: codex-api-key[0].api-kye: unknown key, did you mean api-key?\n");
+    warns("a: 1\n", "f.yaml:1: a: unknown key\n");
     warns("\"a\\nb\": 1\n", "f.yaml:1: a?b: unknown key\n");
 }
 

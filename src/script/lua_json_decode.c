@@ -1,0 +1,449 @@
+// lua_json_decode.c - json.decode and json.shape, see lua/types/json.lua.
+//
+// A shape is compiled once into plain tables: name -> true (decode whole), false (keep raw) or the
+// shape of that member.  Arrays hand the shape on to their elements.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/json_scan.h"
+#include "script/lua_json_parts.h"
+
+struct shape {
+    bool strict, order;
+    bool known, raw; // which user values (1 and 2) are set
+};
+
+// Where the decoder stands inside one container, for messages.
+struct frame {
+    bool array;
+    const char *name; // of the member, with quotes; NULL before the first
+    size_t len;
+    size_t index;     // of the element; in an object, the number of names noted
+};
+
+struct decoder {
+    lua_State *L;
+    struct json_work *work;
+    struct json_scan scan;
+    const struct shape *shape;
+    int array_meta; // stack indexes
+    int raw_names;  // 0: none
+    int depth;
+    struct frame frames[JSON_DEPTH];
+};
+
+static bool l_decode_value(struct decoder *d, int known);
+
+// --- values --------------------------------------------------------------------------------------
+
+static bool l_decode_raw(struct decoder *d)
+{
+    struct json_scan *s = &d->scan;
+    const char *from = s->at;
+
+    s->broken_utf8 = false;
+    if (!json_scan_value(s))
+        return false;
+    if (s->broken_utf8)
+        l_json_push_repaired(d->L, d->work, from, (size_t)(s->at - from));
+    else
+        l_json_push_raw(d->L, from, (size_t)(s->at - from));
+    return true;
+}
+
+static void l_push_text(struct decoder *d, const char *at, size_t len, bool plain)
+{
+    if (plain)
+        lua_pushlstring(d->L, at + 1, len - 2);
+    else
+        l_json_push_string(d->L, d->work, at, len);
+}
+
+static bool l_decode_string(struct decoder *d)
+{
+    const char *from = d->scan.at;
+    bool plain;
+
+    if (!json_scan_string(&d->scan, &plain))
+        return false;
+    l_push_text(d, from, (size_t)(d->scan.at - from), plain);
+    return true;
+}
+
+static bool l_decode_number(struct decoder *d)
+{
+    const char *from = d->scan.at;
+    int64_t integer;
+    double real;
+    bool ignored;
+
+    if (!json_scan_number(&d->scan, &ignored))
+        return false;
+    switch (json_number_parse(from, (size_t)(d->scan.at - from), &integer, &real)) {
+    case JSON_INTEGER:
+        lua_pushinteger(d->L, integer);
+        return true;
+    case JSON_REAL:
+        lua_pushnumber(d->L, real);
+        return true;
+    default:
+        return json_scan_fail(&d->scan, from, "number too large");
+    }
+}
+
+static bool l_decode_literal(struct decoder *d)
+{
+    struct json_scan *s = &d->scan;
+
+    if (*s->at == 'n') {
+        lua_pushlightuserdata(d->L, NULL);
+        return json_scan_literal(s, "null", 4);
+    }
+    lua_pushboolean(d->L, *s->at == 't');
+    return *s->at == 't' ? json_scan_literal(s, "true", 4) : json_scan_literal(s, "false", 5);
+}
+
+// --- containers ----------------------------------------------------------------------------------
+
+static struct frame *open_frame(struct decoder *d, bool array)
+{
+    struct frame *frame;
+
+    if (d->depth == JSON_DEPTH) {
+        json_scan_fail(&d->scan, d->scan.at, "nested too deeply");
+        return NULL;
+    }
+    frame = &d->frames[d->depth++];
+    *frame = (struct frame){.array = array};
+    return frame;
+}
+
+static bool l_decode_array(struct decoder *d, int known)
+{
+    struct frame *frame = open_frame(d, true);
+    lua_State *L = d->L;
+    bool more;
+
+    if (!frame)
+        return false;
+    json_open(&d->scan, ']', &more);
+    lua_createtable(L, more ? 4 : 0, 0);
+    for (; more; frame->index++) {
+        if (!l_decode_value(d, known))
+            return false;
+        lua_rawseti(L, -2, (lua_Integer)frame->index + 1);
+        if (!json_next(&d->scan, ']', &more))
+            return false;
+    }
+    lua_pushvalue(L, d->array_meta);
+    lua_setmetatable(L, -2);
+    d->depth--;
+    return true;
+}
+
+// What to do with the member whose name is on top of the stack.  For a shape of its own, pushes it.
+enum treatment { KEEP_RAW, DECODE_WHOLE, DECODE_SHAPED };
+
+static enum treatment l_treatment(struct decoder *d, int known)
+{
+    lua_State *L = d->L;
+    int type;
+
+    if (!known && !d->raw_names)
+        return DECODE_WHOLE;
+    lua_pushvalue(L, -1);
+    type = lua_rawget(L, known ? known : d->raw_names);
+    if (type == LUA_TNIL && known) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "*");
+        type = lua_rawget(L, known);
+    }
+    if (type == LUA_TTABLE)
+        return DECODE_SHAPED;
+    type = type == LUA_TNIL ? !known : lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return type ? DECODE_WHOLE : KEEP_RAW;
+}
+
+static bool l_decode_member_value(struct decoder *d, int known)
+{
+    bool ok;
+
+    switch (l_treatment(d, known)) {
+    case KEEP_RAW:
+        return l_decode_raw(d);
+    case DECODE_WHOLE:
+        return l_decode_value(d, 0);
+    default:
+        ok = l_decode_value(d, lua_gettop(d->L));
+        if (ok)
+            lua_remove(d->L, -2);
+        return ok;
+    }
+}
+
+// Looks at the name on top of the stack: refuses one that is there already, or notes its place.
+static bool l_note_name(struct decoder *d, int object, struct frame *frame)
+{
+    lua_State *L = d->L;
+    bool fresh;
+
+    if (!d->shape->strict && !d->shape->order)
+        return true;
+    lua_pushvalue(L, -1);
+    fresh = lua_rawget(L, object) == LUA_TNIL;
+    lua_pop(L, 1);
+    if (!fresh)
+        return !d->shape->strict || json_scan_fail(&d->scan, frame->name, "member given twice");
+    if (d->shape->order) {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, object + 1, (lua_Integer)++frame->index);
+    }
+    return true;
+}
+
+static bool l_decode_object(struct decoder *d, int known)
+{
+    struct frame *frame = open_frame(d, false);
+    lua_State *L = d->L;
+    int object = lua_gettop(L) + 1;
+    struct json_slice name;
+    bool more, plain;
+
+    if (!frame)
+        return false;
+    json_open(&d->scan, '}', &more);
+    lua_createtable(L, 0, more ? 4 : 0);
+    if (d->shape->order) {
+        lua_createtable(L, 4, 2);
+        lua_pushboolean(L, true);
+        lua_rawsetp(L, -2, &json_ordered);
+    }
+    while (more) {
+        if (!json_scan_name(&d->scan, &name, &plain))
+            return false;
+        frame->name = name.at;
+        frame->len = name.len;
+        l_push_text(d, name.at, name.len, plain);
+        if (!l_note_name(d, object, frame) || !l_decode_member_value(d, known))
+            return false;
+        lua_rawset(L, object);
+        if (!json_next(&d->scan, '}', &more))
+            return false;
+    }
+    if (d->shape->order) {
+        lua_pushliteral(L, "json.object");
+        lua_setfield(L, -2, "__metatable");
+        lua_setmetatable(L, object);
+    }
+    d->depth--;
+    return true;
+}
+
+// Pushes the value at the scan's place.  False leaves the stack with anything on it.
+static bool l_decode_value(struct decoder *d, int known)
+{
+    switch (d->scan.at < d->scan.end ? json_type_of(*d->scan.at) : JSON_NONE) {
+    case JSON_STRING:
+        return l_decode_string(d);
+    case JSON_NUMBER:
+        return l_decode_number(d);
+    case JSON_ARRAY:
+        return l_decode_array(d, known);
+    case JSON_OBJECT:
+        return l_decode_object(d, known);
+    case JSON_NONE:
+        return json_scan_fail(&d->scan, d->scan.at, "expected a value");
+    default:
+        return l_decode_literal(d);
+    }
+}
+
+// --- errors --------------------------------------------------------------------------------------
+
+// The path of the value being decoded, such as `messages[3].content`, cut to fit.
+static const char *describe_path(const struct decoder *d, char *out, size_t size)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (int i = 0; i < d->depth && used < size; i++) {
+        const struct frame *f = &d->frames[i];
+        int n;
+
+        if (!f->array && !f->name)
+            break;
+        if (!f->array)
+            n = snprintf(out + used, size - used, "%s%.*s", used ? "." : "",
+                         f->len < 66 ? (int)f->len - 2 : 64, f->name + 1);
+        else
+            n = snprintf(out + used, size - used, "[%zu]", f->index);
+        if (n < 0)
+            break;
+        used += (size_t)n;
+    }
+    return out[0] ? out : NULL;
+}
+
+// --- shapes --------------------------------------------------------------------------------------
+
+// A set of names, written as a list or as name = true, into the table on top.
+static void l_add_names(lua_State *L, int names, bool value)
+{
+    int set = lua_gettop(L);
+
+    luaL_checktype(L, names, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING)
+            lua_pushvalue(L, -2);
+        else if (lua_type(L, -1) == LUA_TSTRING)
+            lua_pushvalue(L, -1);
+        else
+            luaL_error(L, "json.shape: names expected");
+        lua_pushboolean(L, value);
+        lua_rawset(L, set);
+    }
+}
+
+static void l_compile(lua_State *L, int source, int memo, int raw);
+
+// Pushes name and meaning of one entry of a shape: `"name"` in its list part, or name = meaning.
+static void l_compile_member(lua_State *L, int key, int value, int memo, int raw)
+{
+    if (lua_type(L, key) == LUA_TNUMBER && lua_type(L, value) == LUA_TSTRING) {
+        lua_pushvalue(L, value);
+        lua_pushboolean(L, true);
+        return;
+    }
+    if (lua_type(L, key) != LUA_TSTRING)
+        luaL_error(L, "json.shape: member names are strings");
+    lua_pushvalue(L, key);
+    if (lua_istable(L, value))
+        l_compile(L, value, memo, raw);
+    else if (lua_isboolean(L, value) && lua_toboolean(L, value))
+        lua_pushboolean(L, true);
+    else if (lua_type(L, value) == LUA_TSTRING && strcmp(lua_tostring(L, value), "raw") == 0)
+        lua_pushboolean(L, false);
+    else
+        luaL_error(L, "json.shape: %s is neither true, \"raw\" nor a table", lua_tostring(L, key));
+}
+
+// Compiles the table at `source` and pushes the result.  `memo` maps tables to their results, so
+// that shapes may contain themselves.  `raw` is the index of the raw names, which win, or 0.
+static void l_compile(lua_State *L, int source, int memo, int raw)
+{
+    int result;
+
+    luaL_checkstack(L, 12, "json.shape: nested too deeply");
+    lua_pushvalue(L, source);
+    if (lua_rawget(L, memo) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    result = lua_gettop(L);
+    lua_pushvalue(L, source);
+    lua_pushvalue(L, result);
+    lua_rawset(L, memo);
+    for (lua_pushnil(L); lua_next(L, source); lua_settop(L, result + 1)) {
+        int value = lua_gettop(L);
+
+        l_compile_member(L, result + 1, value, memo, raw);
+        lua_rawset(L, result);
+    }
+    if (raw)
+        l_add_names(L, raw, false);
+}
+
+static bool l_flag(lua_State *L, int options, const char *name)
+{
+    bool set;
+
+    lua_getfield(L, options, name);
+    set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+// Pushes the shape compiled from the options at `options`, or the shape that stands there.
+static const struct shape *l_shape_from(lua_State *L, int options)
+{
+    struct shape *shape;
+    int self, raw = 0;
+
+    if (lua_isuserdata(L, options)) {
+        lua_pushvalue(L, options);
+        return luaL_checkudata(L, options, "json.shape");
+    }
+    shape = lua_newuserdatauv(L, sizeof(*shape), 2);
+    self = lua_gettop(L);
+    *shape = (struct shape){0};
+    l_json_push(L, JSON_SHAPE_META);
+    lua_setmetatable(L, self);
+    if (lua_isnoneornil(L, options))
+        return shape;
+    luaL_checktype(L, options, LUA_TTABLE);
+    shape->strict = l_flag(L, options, "strict");
+    shape->order = l_flag(L, options, "order");
+    if (lua_getfield(L, options, "raw") != LUA_TNIL) {
+        raw = lua_gettop(L);
+        lua_newtable(L);
+        l_add_names(L, raw, false);
+        lua_setiuservalue(L, self, 2);
+        shape->raw = true;
+    }
+    if (lua_getfield(L, options, "known") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
+        lua_newtable(L);
+        l_compile(L, lua_gettop(L) - 1, lua_gettop(L), raw);
+        lua_setiuservalue(L, self, 1);
+        shape->known = true;
+    }
+    lua_settop(L, self);
+    return shape;
+}
+
+// json.shape{known = …, raw = …, order = …, strict = …} -> shape
+int l_json_shape(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    l_shape_from(L, 1);
+    return 1;
+}
+
+// json.decode(text, shape or options) -> value | nil, err
+int l_json_decode(lua_State *L)
+{
+    static const struct shape whole = {0};
+    struct decoder d = {.L = L, .shape = &whole};
+    char path[256];
+    size_t len;
+    const char *text = l_json_check_text(L, 1, &len);
+    int known = 0;
+    bool ok;
+
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        d.shape = l_shape_from(L, 2); // stays on the stack below everything else
+    luaL_checkstack(L, JSON_DEPTH * 8, "json.decode");
+    if (d.shape->known) {
+        lua_getiuservalue(L, 3, 1);
+        known = lua_gettop(L);
+    }
+    if (d.shape->raw) {
+        lua_getiuservalue(L, 3, 2);
+        d.raw_names = lua_gettop(L);
+    }
+    l_json_push(L, JSON_ARRAY_META);
+    d.array_meta = lua_gettop(L);
+    d.work = l_json_work(L);
+    json_scan_init(&d.scan, text, len, d.shape->strict ? JSON_STRICT_UTF8 : 0);
+    json_scan_space(&d.scan);
+    ok = l_decode_value(&d, known) && json_scan_end(&d.scan);
+    json_work_trim(d.work);
+    if (ok)
+        return 1;
+    return l_json_failure(L, d.scan.message, (size_t)(d.scan.at - text),
+                          describe_path(&d, path, sizeof(path)));
+}

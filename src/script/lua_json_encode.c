@@ -1,0 +1,328 @@
+// lua_json_encode.c - json.encode and json.keys, see lua/types/json.lua.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/lua_json.h"
+#include "script/lua_json_parts.h"
+
+struct encoder {
+    lua_State *L;
+    struct json_work *work;
+    struct buf *out;
+    const void *array_meta, *object_meta;
+    int depth;
+};
+
+enum kind { KIND_ARRAY, KIND_OBJECT, KIND_ORDERED };
+
+static void l_encode(struct encoder *e);
+
+static void l_fail(struct encoder *e, const char *message)
+{
+    buf_clear(e->out);
+    json_work_trim(e->work);
+    luaL_error(e->L, "json.encode: %s", message);
+}
+
+static void l_check(struct encoder *e, bool written)
+{
+    if (!written)
+        l_fail(e, "text too large");
+}
+
+// --- members of an object, in order --------------------------------------------------------------
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct json_member *x = a, *y = b;
+    int order = memcmp(x->name, y->name, x->len < y->len ? x->len : y->len);
+
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static void sort_members(struct json_member *m, size_t n)
+{
+    if (n > 24) {
+        qsort(m, n, sizeof(*m), compare_members);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct json_member moving = m[i];
+        size_t to = i;
+
+        for (; to > 0 && compare_members(&moving, &m[to - 1]) < 0; to--)
+            m[to] = m[to - 1];
+        m[to] = moving;
+    }
+}
+
+// Adds the string at the top of the stack, which a table keeps alive.
+static void l_add_member(struct encoder *e)
+{
+    struct json_work *w = e->work;
+
+    if (lua_type(e->L, -1) != LUA_TSTRING)
+        l_fail(e, "an object's member names must be strings");
+    if (w->member_count == w->member_cap) {
+        size_t cap = w->member_cap ? 2 * w->member_cap : 64;
+        struct json_member *grown = realloc(w->members, cap * sizeof(*grown));
+
+        if (!grown)
+            l_fail(e, "out of memory");
+        w->members = grown;
+        w->member_cap = cap;
+    }
+    w->members[w->member_count].name =
+        lua_tolstring(e->L, -1, &w->members[w->member_count].len);
+    w->member_count++;
+}
+
+// The remembered names that still are members.  Expects the table and its metatable on the stack
+// and puts a set of these names in the metatable's place.
+static void l_add_remembered(struct encoder *e)
+{
+    lua_State *L = e->L;
+    int meta = lua_gettop(L), table = meta - 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, meta);
+
+    lua_createtable(L, 0, (int)n);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, meta, i);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, table) != LUA_TNIL) {
+            lua_pop(L, 1);
+            l_add_member(e);
+            lua_pushboolean(L, true);
+            lua_rawset(L, -3);
+        } else {
+            lua_pop(L, 2);
+        }
+    }
+    lua_replace(L, meta);
+}
+
+// Collects the members of the table on top of the stack behind `from` in the work memory.  With
+// `ordered`, its metatable is above it and is popped.
+static void l_collect(struct encoder *e, bool ordered)
+{
+    lua_State *L = e->L;
+    int table = lua_gettop(L) - ordered, seen = lua_gettop(L);
+    size_t from;
+
+    if (ordered)
+        l_add_remembered(e);
+    from = e->work->member_count;
+    for (lua_pushnil(L); lua_next(L, table);) {
+        lua_pop(L, 1);
+        if (ordered) {
+            lua_pushvalue(L, -1);
+            if (lua_rawget(L, seen) == LUA_TNIL) {
+                lua_pop(L, 1);
+                l_add_member(e);
+            } else {
+                lua_pop(L, 1);
+            }
+        } else {
+            l_add_member(e);
+        }
+    }
+    lua_settop(L, table);
+    sort_members(e->work->members + from, e->work->member_count - from);
+}
+
+static void l_encode_object(struct encoder *e, bool ordered)
+{
+    lua_State *L = e->L;
+    size_t from = e->work->member_count, to;
+
+    l_collect(e, ordered);
+    to = e->work->member_count;
+    l_check(e, buf_putc(e->out, '{'));
+    for (size_t i = from; i < to; i++) {
+        struct json_member m = e->work->members[i]; // the array moves when it grows
+
+        if (i > from)
+            l_check(e, buf_putc(e->out, ','));
+        l_check(e, json_quote(e->out, m.name, m.len) && buf_putc(e->out, ':'));
+        lua_pushlstring(L, m.name, m.len);
+        lua_rawget(L, -2);
+        l_encode(e);
+        lua_pop(L, 1);
+    }
+    l_check(e, buf_putc(e->out, '}'));
+    e->work->member_count = from;
+}
+
+// --- arrays --------------------------------------------------------------------------------------
+
+static void l_encode_array(struct encoder *e)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(e->L, -1);
+
+    l_check(e, buf_putc(e->out, '['));
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (i > 1)
+            l_check(e, buf_putc(e->out, ','));
+        lua_rawgeti(e->L, -1, i);
+        l_encode(e);
+        lua_pop(e->L, 1);
+    }
+    l_check(e, buf_putc(e->out, ']'));
+}
+
+// An array must have the keys 1..n and no other, else something would be lost silently.
+static void l_check_sequence(struct encoder *e)
+{
+    lua_State *L = e->L;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1), count = 0;
+
+    for (lua_pushnil(L); lua_next(L, -2); count++) {
+        lua_pop(L, 1);
+        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > n)
+            l_fail(e, "a table is neither an array nor an object");
+    }
+    if (count != n)
+        l_fail(e, "an array has holes");
+}
+
+// --- any value -----------------------------------------------------------------------------------
+
+// Leaves the metatable of an ordered object on the stack.
+static enum kind l_kind(struct encoder *e)
+{
+    lua_State *L = e->L;
+    int table = lua_gettop(L);
+
+    if (lua_getmetatable(L, -1)) {
+        const void *meta = lua_topointer(L, -1);
+
+        if (meta != e->array_meta && meta != e->object_meta &&
+            lua_rawgetp(L, -1, &json_ordered) != LUA_TNIL) {
+            lua_pop(L, 1);
+            return KIND_ORDERED;
+        }
+        lua_settop(L, table);
+        if (meta == e->object_meta)
+            return KIND_OBJECT;
+        if (meta == e->array_meta)
+            return KIND_ARRAY;
+    }
+    return lua_rawlen(L, -1) > 0 ? KIND_ARRAY : KIND_OBJECT;
+}
+
+static void l_encode_table(struct encoder *e)
+{
+    enum kind kind = l_kind(e);
+
+    if (e->depth == ENCODE_DEPTH)
+        l_fail(e, "nested too deeply (or in itself)");
+    e->depth++;
+    if (kind == KIND_ARRAY) {
+        l_check_sequence(e);
+        l_encode_array(e);
+    } else {
+        l_encode_object(e, kind == KIND_ORDERED);
+    }
+    e->depth--;
+}
+
+static void l_encode_number(struct encoder *e)
+{
+    char text[JSON_NUMBER_SIZE];
+    size_t n = lua_isinteger(e->L, -1) ? json_integer_format(text, lua_tointeger(e->L, -1))
+                                       : json_real_format(text, lua_tonumber(e->L, -1));
+
+    if (n == 0)
+        l_fail(e, "NaN and infinity have no JSON form");
+    l_check(e, buf_append(e->out, text, n));
+}
+
+static void l_encode_userdata(struct encoder *e)
+{
+    size_t len;
+    const char *raw = lua_json_raw(e->L, -1, &len);
+
+    if (!raw)
+        l_fail(e, "cannot encode this userdata");
+    l_check(e, buf_append(e->out, raw, len));
+}
+
+// Encodes the value on top of the stack, which stays there.
+static void l_encode(struct encoder *e)
+{
+    const char *text;
+    size_t len;
+
+    switch (lua_type(e->L, -1)) {
+    case LUA_TSTRING:
+        text = lua_tolstring(e->L, -1, &len);
+        l_check(e, json_quote(e->out, text, len));
+        return;
+    case LUA_TTABLE:
+        l_encode_table(e);
+        return;
+    case LUA_TNUMBER:
+        l_encode_number(e);
+        return;
+    case LUA_TBOOLEAN:
+        l_check(e, buf_puts(e->out, lua_toboolean(e->L, -1) ? "true" : "false"));
+        return;
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(e->L, -1))
+            l_fail(e, "cannot encode this userdata");
+        l_check(e, buf_puts(e->out, "null"));
+        return;
+    case LUA_TUSERDATA:
+        l_encode_userdata(e);
+        return;
+    default:
+        buf_clear(e->out);
+        luaL_error(e->L, "json.encode: cannot encode a %s", luaL_typename(e->L, -1));
+    }
+}
+
+void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int index)
+{
+    struct encoder e = {.L = L, .work = w, .out = out};
+
+    luaL_checkstack(L, ENCODE_DEPTH * 3 + 16, "json.encode");
+    lua_pushvalue(L, index);
+    l_json_push(L, JSON_ARRAY_META);
+    e.array_meta = lua_topointer(L, -1);
+    l_json_push(L, JSON_OBJECT_META);
+    e.object_meta = lua_topointer(L, -1);
+    lua_pop(L, 2);
+    l_encode(&e);
+    lua_pop(L, 1);
+}
+
+// json.encode(value) -> string; raises when a value has no JSON form
+int l_json_encode(lua_State *L)
+{
+    struct json_work *w = l_json_work(L);
+
+    luaL_checkany(L, 1);
+    l_json_encode_value(L, w, &w->text, 1);
+    lua_pushlstring(L, w->text.data, w->text.len);
+    json_work_trim(w);
+    return 1;
+}
+
+// json.keys(object) -> names in the order of encode
+int l_json_keys(lua_State *L)
+{
+    struct encoder e = {.L = L, .work = l_json_work(L)};
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    e.out = &e.work->text;
+    l_collect(&e, l_kind(&e) == KIND_ORDERED);
+    lua_createtable(L, (int)e.work->member_count, 0);
+    for (size_t i = 0; i < e.work->member_count; i++) {
+        lua_pushlstring(L, e.work->members[i].name, e.work->members[i].len);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    json_work_trim(e.work);
+    return 1;
+}

@@ -1,0 +1,64 @@
+// lua_json_parts.h - what the files of the Lua module `json` share; internal to them.
+
+#pragma once
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "codec/json.h"
+
+enum {
+    ENCODE_DEPTH = 2 * JSON_DEPTH, // nesting of Lua tables: decoded values in a few of our own
+    TEXT_MAX = 256 << 20,          // bytes of an encoded or spliced text
+    KEPT_MAX = 64 << 10            // bytes of work memory kept between calls
+};
+
+struct json_member {
+    const char *name; // belongs to the table that is being encoded
+    size_t len;
+};
+
+// Work memory of one Lua state.  No call on it runs Lua code, so one is enough; an error that
+// unwinds through a call leaves it to the next call or to the collector.
+struct json_work {
+    struct buf text;    // results of encode and splice
+    struct buf scratch; // strings being decoded, values to splice
+    struct json_member *members;
+    size_t member_count, member_cap;
+};
+
+// The work memory, emptied.
+struct json_work *l_json_work(lua_State *L);
+
+// Gives large memory back; called when a function is done with it.
+void json_work_trim(struct json_work *w);
+
+// Push what is registered under one of these marks (all are tables but JSON_WORK).
+enum json_mark { JSON_WORK, JSON_RAW_META, JSON_ARRAY_META, JSON_OBJECT_META, JSON_SHAPE_META };
+void l_json_push(lua_State *L, enum json_mark mark);
+
+// In the metatable of an object that remembers its order; the names are in its array part.
+extern const char json_ordered;
+
+// Pushes a RawJson; the text must be valid.
+void l_json_push_raw(lua_State *L, const char *text, size_t len);
+
+// Like it, with invalid UTF-8 repaired.
+void l_json_push_repaired(lua_State *L, struct json_work *w, const char *text, size_t len);
+
+// Pushes the content of a string's slice.
+void l_json_push_string(lua_State *L, struct json_work *w, const char *at, size_t len);
+
+// Pushes `nil, err`; `path` may be NULL.
+int l_json_failure(lua_State *L, const char *message, size_t offset, const char *path);
+
+// A text argument: a string or a RawJson.
+const char *l_json_check_text(lua_State *L, int arg, size_t *len);
+
+int l_json_decode(lua_State *L);
+int l_json_shape(lua_State *L);
+int l_json_encode(lua_State *L);
+int l_json_keys(lua_State *L);
+
+// Appends the value at `index` to `out`; raises when it has no JSON form.
+void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int index);

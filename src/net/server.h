@@ -7,6 +7,10 @@
 //
 // A request lives from on_request until server_release(); the next pipelined request of the
 // connection starts after that.  A client that closes its side has left: `gone` becomes true.
+// (Not seen while more than 64 KiB of its input wait unparsed: then nothing is read.)
+//
+// Targets are origin form only, `*` for OPTIONS; trailers are refused; an Upgrade is an ordinary
+// request.  The process has to ignore SIGPIPE.
 
 #pragma once
 

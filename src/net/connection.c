@@ -137,7 +137,8 @@ static size_t take(struct connection *c, const char *bytes, size_t n)
 
     c->feeding = true;
     for (;;) {
-        if (c->phase == PHASE_HEAD && used < n) {
+        // A client that sends requests but reads no answers has to wait.
+        if (c->phase == PHASE_HEAD && used < n && !c->blocked) {
             used += head_take(c, bytes + used, n - used);
         } else if (c->phase == PHASE_REQUEST && body_takes(c) && used < n) {
             used += body_take(c, bytes + used, n - used);
@@ -179,7 +180,8 @@ void connection_resume(struct connection *c)
     if (c->decoding)
         body_decode(c);
     used = take(c, c->backlog.data, c->backlog.len);
-    buf_consume(&c->backlog, used);
+    // A connection that came to its end has dropped its backlog.
+    buf_consume(&c->backlog, used < c->backlog.len ? used : c->backlog.len);
     if (c->backlog.len == 0)
         buf_deinit(&c->backlog);
     connection_update_reading(c);
@@ -206,7 +208,7 @@ static void forget_request(struct connection *c)
                                    .peer_loopback = req->peer_loopback,
                                    .tls = c->tls != NULL,
                                    .body = body};
-    c->wanted = c->expects = c->chunked = c->blocked = c->message_done = false;
+    c->wanted = c->expects = c->chunked = c->message_done = false;
 }
 
 void server_want_body(struct server_request *req)
@@ -254,6 +256,7 @@ void server_release(struct server_request *req)
 {
     struct connection *c = (struct connection *)req;
 
+    req->on_change = NULL;
     if (!req->finished)
         server_abort(req);
     c->open = false;
@@ -293,6 +296,13 @@ void connection_refuse(struct connection *c, int status)
 
 // --- time limits, the end ---
 
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+    // The end of input, or the time limit, closes.
+    (void)req;
+    (void)status;
+}
+
 void connection_linger(struct connection *c)
 {
     c->phase = PHASE_LINGER;
@@ -301,8 +311,7 @@ void connection_linger(struct connection *c)
     buf_deinit(&c->backlog);
     if (c->tls)
         tls_close(c);
-    if (!uv_is_readable((uv_stream_t *)&c->handle) ||
-        uv_shutdown(&c->op.shutdown, (uv_stream_t *)&c->handle, NULL) != 0) {
+    if (uv_shutdown(&c->op.shutdown, (uv_stream_t *)&c->handle, on_shutdown) != 0) {
         connection_break(c);
         return;
     }
@@ -336,7 +345,7 @@ static void tick_head(struct connection *c, double now)
     } else if (c->head.len == 0 &&
                now - c->since > (c->served ? l->idle_seconds : l->head_seconds)) {
         connection_break(c);
-    } else if (c->head.len == 0 && now - c->since > 1) {
+    } else if (c->head.len == 0 && c->head.cap > 0 && now - c->since > 1) {
         // Idle for a while: give back what the next request can have again.
         buf_deinit(&c->head);
         buf_deinit(&c->req.body);

@@ -225,7 +225,7 @@ static void parse(struct connection *c)
     c->head_len = c->head.len;
     c->target = NULL;
     c->req.field_count = 0;
-    c->refused = 0;
+    c->refused = 400; // until on_head() has seen it all
     c->expects = false;
     c->message_done = false;
     llhttp_init(&c->parser, HTTP_REQUEST, &c->server->parser_settings);
@@ -235,7 +235,7 @@ static void parse(struct connection *c)
         llhttp_resume(&c->parser);
     else if (result != HPE_OK && !c->refused)
         c->refused = 400;
-    if (c->refused && result == HPE_INVALID_METHOD)
+    if (result == HPE_INVALID_METHOD)
         c->head_len = 0; // there is no method to tell
     fill_request(c);
     if (c->refused) {

@@ -129,6 +129,8 @@ static void after_output(struct connection *c)
         connection_break(c);
     } else if (c->blocked && pending < c->server->limits.output_high / 2 + 1) {
         c->blocked = false;
+        if (c->backlog.len > 0)
+            server_schedule(c->server, c);
         connection_changed(c);
     }
 }

@@ -95,8 +95,11 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void resume_accepting(struct server *s, double now)
+// False while a listener is still paused.
+static bool resume_accepting(struct server *s, double now)
 {
+    bool all = true;
+
     list_each(it, next, &s->listeners) {
         struct listener *l = list_entry(it, struct listener, link);
 
@@ -104,7 +107,9 @@ static void resume_accepting(struct server *s, double now)
             l->paused = false;
             uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
         }
+        all = all && !l->paused;
     }
+    return all;
 }
 
 struct connection *server_adopt(struct server *s, int fd, const struct sockaddr *peer)
@@ -219,8 +224,7 @@ static void on_tick(uv_timer_t *timer)
     list_each(it, next, &s->connections) {
         connection_tick(list_entry(it, struct connection, link), now);
     }
-    resume_accepting(s, now);
-    if (list_empty(&s->connections) && s->accept_warned == 0)
+    if (resume_accepting(s, now) && list_empty(&s->connections))
         uv_timer_stop(timer);
 }
 

@@ -3,6 +3,7 @@
 // The first byte chooses how the input is cut and how the handler behaves, so that one corpus
 // reaches all phases.  Every run ends with all handles closed: a leak is a crash.
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -109,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0 || size > 16384 || uv_loop_init(&loop) != 0)
         return 0;
+    signal(SIGPIPE, SIG_IGN);
     run.server = server_new(&loop, NULL, &limits, &handler);
     feed(&run, &loop, data + 1, size - 1);
     for (int i = 0; i < 4; i++)

@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -132,6 +134,7 @@ static inline void world_init(struct world *w)
 {
     struct server_handler handler = {w, world_on_request, world_on_refused};
 
+    signal(SIGPIPE, SIG_IGN);
     memset(w, 0, sizeof(*w));
     w->limits = (struct server_limits){.head_bytes = 4096,
                                        .body_bytes = 1024 * 1024,

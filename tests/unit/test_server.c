@@ -160,7 +160,7 @@ static void what_two_parties_could_read_differently_is_refused(void **state)
         {400, "POST /p HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
         {501, POST "Transfer-Encoding: gzip\r\n\r\n"},
         {501, POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
-        {501, POST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"},
+        {400, POST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"},
         {501, POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
         {501, POST "Transfer-Encoding: \r\n\r\n"},
         {417, POST "Expect: cake\r\nContent-Length: 1\r\n\r\nx"},
@@ -585,6 +585,39 @@ static void too_many_pipelined_bytes_wait_in_the_kernel(void **state)
     client_deinit(&c);
 }
 
+static void a_client_that_pipelines_but_does_not_read_waits(void **state)
+{
+    struct world *w = *state;
+    char *many = malloc(200000 * strlen(GET) + 1), *at = many;
+    struct client c;
+    struct connection *connection;
+
+    w->release_at_once = true;
+    for (int i = 0; i < 200000; i++)
+        at = stpcpy(at, GET);
+    client_init(w, &c);
+    connection = list_entry(w->server->connections.next, struct connection, link);
+    assert_true(client_send(w, &c, many, (size_t)(at - many)) < (size_t)(at - many));
+    assert_true(connection->out.len < 2 * w->limits.output_high);
+    assert_true(w->requests < 200000);
+    free(many);
+    client_deinit(&c);
+}
+
+static void a_bad_head_behind_a_good_request_is_refused_after_its_answer(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+
+    client_init(w, &c);
+    client_say(w, &c, GET "BAD\r\n\r\n" GET);
+    assert_int_equal(client_responses(&c), 2);
+    assert_int_equal(client_status(&c), 200);
+    assert_non_null(strstr(client_text(&c), "HTTP/1.1 400 "));
+    assert_true(c.closed);
+    client_deinit(&c);
+}
+
 // --- content codings ---
 
 static void post_coded(struct world *w, struct client *c, const char *coding, const void *bytes,
@@ -806,6 +839,8 @@ int main(void)
         test(a_large_answer_arrives_whole),
         test(an_aborted_response_has_no_clean_end),
         test(too_many_pipelined_bytes_wait_in_the_kernel),
+        test(a_client_that_pipelines_but_does_not_read_waits),
+        test(a_bad_head_behind_a_good_request_is_refused_after_its_answer),
         test(coded_bodies_arrive_decoded),
         test(bad_codings_are_told_apart),
         test(a_bomb_is_decoded_in_steps_and_stopped),

@@ -27,6 +27,7 @@ struct cliproxy {
     int stop_asked, reload_asked; // atomic
     struct log *log;
     struct store *store;
+    struct config *config; // the running one
     struct reload *reload;
     struct watcher *watcher;
     SSL_CTX *tls;
@@ -111,6 +112,9 @@ static void on_ready(void *ctx, struct generation *g)
     struct server_limits limits = settings_limits(g->config);
     const char *closed = listen_unsafe(g->config, p->plan.loopback);
 
+    warn_restart(p, p->config, g->config);
+    config_unref(p->config);
+    p->config = config_ref(g->config);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_set_state(p->workers[i], g->states[i], &limits);
     settings_log(g->config, p->log);
@@ -347,6 +351,7 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
         ok = g && start_workers(p, g, error);
         if (ok)
             watch_all(p, config);
+        p->config = config_ref(config);
     }
     config_unref(config);
     return ok;
@@ -394,6 +399,7 @@ static void announce(struct cliproxy *p)
         if (i == 0 && p->options.on_listening)
             p->options.on_listening(p->options.ctx, buf_cstr(&address));
     }
+    buf_deinit(&address);
     log_flush(p->log);
 }
 
@@ -448,6 +454,7 @@ void cliproxy_free(struct cliproxy *p)
     if (p->loop_ready)
         uv_loop_close(&p->loop);
     SSL_CTX_free(p->tls);
+    config_unref(p->config);
     store_free(p->store);
     log_free(p->log);
     free(p->workers);

@@ -11,8 +11,40 @@
 
 // --- strings -------------------------------------------------------------------------------------
 
-// Decodes what stands at `p`, which is not a plain run.  The room for its at most 4 bytes is there.
-static const char *unquote_special(struct buf *out, const char *p, const char *end)
+// Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.
+struct writer {
+    struct buf *out;
+    char *to, *limit;
+};
+
+// Makes room for `n` more bytes.
+static bool make_room(struct writer *w, size_t n)
+{
+    if ((size_t)(w->limit - w->to) >= n)
+        return true;
+    if (w->to)
+        buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
+    w->to = buf_reserve(w->out, n);
+    w->limit = w->to ? w->out->data + (w->out->cap - w->out->start - 1) : NULL;
+    if (w->to && (size_t)(w->limit - w->out->data) > w->out->max)
+        w->limit = w->out->data + w->out->max;
+    return w->to != NULL;
+}
+
+static void put(struct writer *w, const char *bytes, size_t n)
+{
+    memcpy(w->to, bytes, n);
+    w->to += n;
+}
+
+static void finish(struct writer *w)
+{
+    buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
+}
+
+// Decodes what stands at `p`, which is not a plain run.  Only a replacement is longer than what it
+// stands for, so only there may the room run out.
+static const char *unquote_special(struct writer *w, const char *p, const char *end)
 {
     char bytes[4];
     size_t n, used;
@@ -21,95 +53,101 @@ static const char *unquote_special(struct buf *out, const char *p, const char *e
         n = json_unescape(p, end, bytes, &used);
         if (n == 0)
             return NULL;
-    } else if ((unsigned char)*p >= 0x80) {
-        n = used = json_utf8_length(p, end);
-        if (n == 0)
-            used = 1, n = 3;
-        memcpy(bytes, used == 1 ? REPLACEMENT : p, n);
-    } else {
-        return NULL;
+        put(w, bytes, n);
+        return p + used;
     }
-    return buf_append(out, bytes, n) ? p + used : NULL;
+    if ((unsigned char)*p < 0x80)
+        return NULL;
+    n = json_utf8_length(p, end);
+    if (n == 0) {
+        if (!make_room(w, (size_t)(end - p) + 3))
+            return NULL;
+        put(w, REPLACEMENT, 3);
+        return p + 1;
+    }
+    put(w, p, n);
+    return p + n;
 }
 
 bool json_unquote(struct buf *out, const char *at, size_t len)
 {
+    struct writer w = {out, NULL, NULL};
     const char *p = at + 1, *end = at + len - 1;
 
-    if (len < 2 || *at != '"' || *end != '"' || !buf_reserve(out, len))
+    if (len < 2 || *at != '"' || *end != '"' || !make_room(&w, len))
         return false;
     while (p < end) {
         const char *run = json_plain_run(p, end);
 
-        if (!buf_append(out, p, (size_t)(run - p)))
-            return false;
+        put(&w, p, (size_t)(run - p));
         if (run == end)
             break;
-        p = unquote_special(out, run, end);
+        p = unquote_special(&w, run, end);
         if (!p)
             return false;
     }
+    finish(&w);
     return true;
 }
 
-// The escaped form of a byte that may not stand in a string; its length.
-static size_t escape(char *out, char c)
+// Writes the escaped form of a byte that may not stand in a string.
+static void escape(struct writer *w, char c)
 {
-    static const char short_forms[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+    static const char short_forms[] = "\nn\"\"\\\\\tt\rr\bb\ff";
+    char out[6] = "\\u00";
 
-    out[0] = '\\';
     for (const char *p = short_forms; *p; p += 2)
         if (*p == c) {
             out[1] = p[1];
-            return 2;
+            put(w, out, 2);
+            return;
         }
-    memcpy(out + 1, "u00", 3);
     out[4] = c & 0x10 ? '1' : '0';
     out[5] = "0123456789abcdef"[c & 0xf];
-    return 6;
+    put(w, out, 6);
 }
 
-static bool quote_special(struct buf *out, const char **at, const char *end)
+// Writes what stands at `p`, which is not a plain run.
+static const char *quote_special(struct writer *w, const char *p, const char *end)
 {
-    const char *p = *at;
-    char bytes[6];
+    const char *from = p;
     size_t n;
 
+    if (!make_room(w, (size_t)(end - p) + 8))
+        return NULL;
     if ((unsigned char)*p < 0x80) {
-        *at = p + 1;
-        return buf_append(out, bytes, escape(bytes, *p));
+        escape(w, *p);
+        return p + 1;
     }
-    // A whole run of well-formed sequences is copied at once.
     while (p < end && (unsigned char)*p >= 0x80 && (n = json_utf8_length(p, end)) > 0)
         p += n;
-    if (p > *at) {
-        const char *from = *at;
-
-        *at = p;
-        return buf_append(out, from, (size_t)(p - from));
+    if (p == from) {
+        put(w, REPLACEMENT, 3);
+        return p + 1;
     }
-    *at = p + 1;
-    return buf_append(out, REPLACEMENT, 3);
+    put(w, from, (size_t)(p - from));
+    return p;
 }
 
 bool json_quote(struct buf *out, const char *text, size_t len)
 {
+    struct writer w = {out, NULL, NULL};
     const char *p = text, *end = text + len;
 
-    if (len > SIZE_MAX - 2 || !buf_reserve(out, len + 2))
+    if (len > SIZE_MAX / 2 || !make_room(&w, len + 2))
         return false;
-    buf_putc(out, '"');
+    put(&w, "\"", 1);
     while (p < end) {
         const char *run = json_plain_run(p, end);
 
-        if (!buf_append(out, p, (size_t)(run - p)))
+        put(&w, p, (size_t)(run - p));
+        p = run < end ? quote_special(&w, run, end) : end;
+        if (!p)
             return false;
-        for (p = run; p < end && (*p == '"' || *p == '\\' || (unsigned char)*p < ' ' ||
-                                  (unsigned char)*p >= 0x80);)
-            if (!quote_special(out, &p, end))
-                return false;
     }
-    return buf_putc(out, '"');
+    put(&w, "\"", 1);
+    finish(&w);
+    return true;
 }
 
 bool json_repair(struct buf *out, const char *text, size_t len)

@@ -168,7 +168,8 @@ struct credential_set *credentials_from_config(struct config *config)
             return NULL;
         }
     }
-    qsort(set->items, set->count, sizeof(*set->items), by_id);
+    if (set->count > 1)
+        qsort(set->items, set->count, sizeof(*set->items), by_id);
     return set;
 }
 

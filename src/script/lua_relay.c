@@ -199,7 +199,8 @@ static enum verdict judge(struct relay *r, const struct sse_event *event)
         return SKIP;
     if (!r->finished && r->finish.count > 0) {
         finish = json_find(event->data, event->data_len, r->finish.steps, r->finish.count);
-        r->finished = finish.type != JSON_NONE && finish.type != JSON_NULL;
+        // Some send an empty string where others send null.
+        r->finished = finish.type > JSON_NULL && !(finish.type == JSON_STRING && finish.len == 2);
     }
     for (size_t i = 0; i < r->watch_count; i++)
         if (found[i].type != JSON_NONE && found[i].type != JSON_NULL)

@@ -88,6 +88,35 @@ static void l_long_run(lua_State *L, lua_Debug *ar)
 
 // --- the life of a task ----------------------------------------------------------------------
 
+// The idle handle only keeps the loop from blocking while tasks are ready.
+static void on_idle(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+void scheduler_wake(struct scheduler *s)
+{
+    uv_idle_start(&s->idle, on_idle);
+}
+
+static void make_ready(struct task *t)
+{
+    struct scheduler *s = t->state->host->scheduler;
+
+    if (!list_empty(&t->in_ready))
+        return;
+    list_append(&s->ready, &t->in_ready);
+    uv_idle_start(&s->idle, on_idle);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct task *t = list_entry(a, struct task, alarm);
+
+    t->timed_out = true;
+    make_ready(t);
+}
+
 // Runs protected: making a coroutine may run out of memory.
 static int l_new_thread(lua_State *L)
 {
@@ -168,27 +197,6 @@ struct task *task_new(struct script_state *state)
     return t;
 }
 
-// The idle handle only keeps the loop from blocking while tasks are ready.
-static void on_idle(uv_idle_t *handle)
-{
-    (void)handle;
-}
-
-void scheduler_wake(struct scheduler *s)
-{
-    uv_idle_start(&s->idle, on_idle);
-}
-
-static void make_ready(struct task *t)
-{
-    struct scheduler *s = t->state->host->scheduler;
-
-    if (!list_empty(&t->in_ready))
-        return;
-    list_append(&s->ready, &t->in_ready);
-    uv_idle_start(&s->idle, on_idle);
-}
-
 void task_start(struct task *t, int arguments)
 {
     t->arguments = arguments;
@@ -201,14 +209,6 @@ static void unpark(struct task *t)
         t->parked->task = NULL;
     t->parked = NULL;
     alarm_clear(&t->state->host->scheduler->alarms, &t->alarm);
-}
-
-static void on_alarm(struct alarm *a)
-{
-    struct task *t = list_entry(a, struct task, alarm);
-
-    t->timed_out = true;
-    make_ready(t);
 }
 
 // Closes the coroutine, tells the owner, frees the task.

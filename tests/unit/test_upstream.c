@@ -927,6 +927,13 @@ static void certificates_are_always_verified(void **state)
     assert_int_equal(t->error, TRANSFER_OK);
     assert_null(transfer_field(t, "X-Proxy"));
     transfer_free(t);
+    transfer_free(fetch((struct transfer_request){.url = url, .proxy = proxy})); // the same tunnel
+    // Another user of the same proxy gets a tunnel of its own.
+    snprintf(proxy, sizeof(proxy), "http://v:word@127.0.0.1:%d", tunnel->port);
+    t = fetch((struct transfer_request){.url = url, .proxy = proxy});
+    assert_int_equal(t->error, TRANSFER_OK);
+    assert_non_null(strstr(tunnel->seen, "Proxy-Authorization: Basic djp3b3Jk\r\n"));
+    transfer_free(t);
     snprintf(proxy, sizeof(proxy), "http://u:word@127.0.0.1:%d", refusing->port);
     t = fetch((struct transfer_request){.url = url, .proxy = proxy});
     assert_int_equal(t->error, TRANSFER_UNREACHABLE);
@@ -941,7 +948,7 @@ static void certificates_are_always_verified(void **state)
     transfer_free(t);
 
     server_end(refusing);
-    server_end(tunnel);
+    assert_int_equal(server_end(tunnel), 2);
     server_end(s);
     SSL_CTX_free(tls);
     unlink(ca);

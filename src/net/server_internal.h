@@ -4,7 +4,8 @@
 //   connection.c    one client connection: reading, phases, closing
 //   request_head.c  strict parsing of a request head
 //   request_body.c  body framing, limits and content decoding
-//   response.c      response heads, chunks, back-pressure
+//   response.c      response heads, bodies, chunks
+//   output.c        writing to the socket, back-pressure
 //   connection_tls.c  TLS between the socket and the connection
 
 #pragma once
@@ -174,11 +175,17 @@ void body_decode(struct connection *c);
 void body_fail(struct connection *c, enum server_body state);
 void body_end(struct connection *c);
 
-// --- response.c ---
+// --- output.c ---
 
 void connection_flush(struct connection *c);
 void connection_mark_dirty(struct connection *c);
 size_t connection_pending(const struct connection *c);
+
+// What the kernel takes at once: a count, maybe 0, or a negative libuv code.
+ssize_t connection_try_write(struct connection *c, const uv_buf_t *bufs, unsigned int count);
+
+// --- response.c ---
+
 void response_refuse(struct connection *c, int status);
 void response_continue(struct connection *c);
 

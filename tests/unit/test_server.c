@@ -439,7 +439,8 @@ static void an_upgrade_is_an_ordinary_request(void **state)
 
     client_init(w, &c);
     client_say(w, &c,
-               "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" GET);
+               "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+               "\r\n" GET);
     assert_int_equal(client_responses(&c), 2);
     client_deinit(&c);
 }

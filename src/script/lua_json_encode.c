@@ -20,8 +20,6 @@ static void l_encode(struct encoder *e);
 
 static void l_fail(struct encoder *e, const char *message)
 {
-    buf_clear(e->out);
-    json_work_trim(e->work);
     luaL_error(e->L, "json.encode: %s", message);
 }
 
@@ -73,8 +71,7 @@ static void l_add_member(struct encoder *e)
         w->members = grown;
         w->member_cap = cap;
     }
-    w->members[w->member_count].name =
-        lua_tolstring(e->L, -1, &w->members[w->member_count].len);
+    w->members[w->member_count].name = lua_tolstring(e->L, -1, &w->members[w->member_count].len);
     w->member_count++;
 }
 
@@ -277,7 +274,6 @@ static void l_encode(struct encoder *e)
         l_encode_userdata(e);
         return;
     default:
-        buf_clear(e->out);
         luaL_error(e->L, "json.encode: cannot encode a %s", luaL_typename(e->L, -1));
     }
 }
@@ -300,29 +296,30 @@ void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int
 // json.encode(value) -> string; raises when a value has no JSON form
 int l_json_encode(lua_State *L)
 {
-    struct json_work *w = l_json_work(L);
+    struct json_work *w;
 
     luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    w = l_json_work(L);
     l_json_encode_value(L, w, &w->text, 1);
     lua_pushlstring(L, w->text.data, w->text.len);
-    json_work_trim(w);
     return 1;
 }
 
 // json.keys(object) -> names in the order of encode
 int l_json_keys(lua_State *L)
 {
-    struct encoder e = {.L = L, .work = l_json_work(L)};
+    struct encoder e = {.L = L};
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    e.out = &e.work->text;
+    e.work = l_json_work(L);
+    lua_pushvalue(L, 1);
     l_collect(&e, l_kind(&e) == KIND_ORDERED);
     lua_createtable(L, (int)e.work->member_count, 0);
     for (size_t i = 0; i < e.work->member_count; i++) {
         lua_pushlstring(L, e.work->members[i].name, e.work->members[i].len);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    json_work_trim(e.work);
     return 1;
 }

@@ -14,8 +14,9 @@ enum {
 };
 
 struct json_member {
-    const char *name; // belongs to the table that is being encoded
+    const char *name;
     size_t len;
+    int slot; // where on the stack the name is, which keeps it alive
 };
 
 // Work memory of one call, mostly the same for all calls in a state.

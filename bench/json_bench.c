@@ -1,7 +1,8 @@
 // json_bench.c - our JSON against lua-cjson on a coding-agent request; microseconds a call.
 //
 // cc -O2 -D_GNU_SOURCE -Isrc $(pkg-config --cflags lua5.4) bench/json_bench.c src/codec/json*.c
-//    src/script/lua_json*.c src/base/buf.c -o json_bench $(pkg-config --libs lua5.4 lua5.4-cjson) -lm
+//    src/script/lua_json*.c src/base/buf.c -o json_bench $(pkg-config --libs lua5.4 lua5.4-cjson)
+//    -lm
 // ./json_bench bench/json_bench.lua tests/fixtures/json/coding_agent_request.json
 
 #include <lauxlib.h>

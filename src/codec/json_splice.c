@@ -5,9 +5,9 @@
 // Where the edit goes: bytes from `from` to `to` are replaced.
 struct spot {
     const char *from, *to;
-    bool exists;     // the value is there, else the place where it may be inserted
-    bool parent;     // its parent is there
-    bool first;      // inserting: the parent is empty
+    bool exists;           // the value is there, else the place where it may be inserted
+    bool parent;           // its parent is there
+    bool first;            // inserting: the parent is empty
     const char *entry;     // existing: start of its entry (the name, for members)
     const char *previous;  // existing: end of the entry before it, NULL if it is the first
     const char *following; // existing: start of the entry after it, NULL if it is the last
@@ -17,8 +17,8 @@ static bool locate(struct json_scan *s, const struct json_step *path, size_t ste
                    struct spot *spot);
 
 // Reads the value of the entry that the step named: the target itself, or a way to it.
-static bool take(struct json_scan *s, const struct json_step *path, size_t steps,
-                 struct spot *spot, const char *entry, const char *previous)
+static bool take(struct json_scan *s, const struct json_step *path, size_t steps, struct spot *spot,
+                 const char *entry, const char *previous)
 {
     const char *from = s->at;
 
@@ -154,7 +154,8 @@ bool json_splice(struct buf *out, const char *text, size_t len, const struct jso
         ok = json_scan_fail(&s, text, "the path leads nowhere");
     else if (ok && !raw && steps == 0)
         ok = json_scan_fail(&s, text, "the whole text cannot be removed");
-    else if (ok && !edit(out, text, text + len, steps ? path + steps - 1 : NULL, &spot, raw, raw_len))
+    else if (ok &&
+             !edit(out, text, text + len, steps ? path + steps - 1 : NULL, &spot, raw, raw_len))
         ok = json_scan_fail(&s, text, "the result is too large");
     if (!ok)
         json_scan_error(&s, error);

@@ -1,5 +1,5 @@
-// lua_json.c - the Lua module `json`: marks, RawJson, peek, get and splice.  lua/types/json.lua is
-// its manual; decoding and encoding have files of their own.
+// lua_json.c - the Lua module `json`: marks and RawJson.  lua/types/json.lua is its manual;
+// decoding, encoding and edits have files of their own.
 
 #include "script/lua_json.h"
 
@@ -19,8 +19,6 @@ const char json_ordered = 0;
 // The addresses of these are the registry's keys.
 static const char marks[JSON_SHAPE_META + 1] = {0};
 
-enum { PEEK_MAX = 32 };
-
 void l_json_push(lua_State *L, enum json_mark mark)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &marks[mark]);
@@ -28,21 +26,13 @@ void l_json_push(lua_State *L, enum json_mark mark)
 
 // --- work memory ---------------------------------------------------------------------------------
 
-struct json_work *l_json_work(lua_State *L)
+// Ends a call: keeps a little memory for the next one.
+static int work_close(lua_State *L)
 {
-    struct json_work *w;
+    struct json_work *w = lua_touserdata(L, 1);
 
-    l_json_push(L, JSON_WORK);
-    w = lua_touserdata(L, -1);
-    lua_pop(L, 1); // the registry keeps it
     buf_clear(&w->text);
     buf_clear(&w->scratch);
-    w->member_count = 0;
-    return w;
-}
-
-void json_work_trim(struct json_work *w)
-{
     if (w->text.cap > KEPT_MAX)
         buf_deinit(&w->text);
     if (w->scratch.cap > KEPT_MAX)
@@ -50,8 +40,11 @@ void json_work_trim(struct json_work *w)
     if (w->member_cap > KEPT_MAX / sizeof(*w->members)) {
         free(w->members);
         w->members = NULL;
-        w->member_cap = w->member_count = 0;
+        w->member_cap = 0;
     }
+    w->member_count = 0;
+    w->busy = false;
+    return 0;
 }
 
 static int work_collect(lua_State *L)
@@ -63,6 +56,40 @@ static int work_collect(lua_State *L)
     free(w->members);
     *w = (struct json_work){0};
     return 0;
+}
+
+static struct json_work *l_new_work(lua_State *L)
+{
+    struct json_work *w = lua_newuserdatauv(L, sizeof(*w), 0);
+
+    *w = (struct json_work){0};
+    buf_init(&w->text, TEXT_MAX);
+    buf_init(&w->scratch, TEXT_MAX);
+    if (luaL_newmetatable(L, "json.work")) {
+        lua_pushcfunction(L, work_collect);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, work_close);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_setmetatable(L, -2);
+    return w;
+}
+
+struct json_work *l_json_work(lua_State *L)
+{
+    struct json_work *w;
+
+    luaL_checkstack(L, 8, NULL);
+    l_json_push(L, JSON_WORK);
+    w = lua_touserdata(L, -1);
+    // Busy: a finalizer runs in the middle of another call.
+    if (w->busy) {
+        lua_pop(L, 1);
+        w = l_new_work(L);
+    }
+    lua_toclose(L, -1);
+    w->busy = true;
+    return w;
 }
 
 // --- errors --------------------------------------------------------------------------------------
@@ -151,11 +178,13 @@ const char *l_json_check_text(lua_State *L, int arg, size_t *len)
 // json.raw(text) -> RawJson | nil, err
 static int l_raw(lua_State *L)
 {
-    struct json_work *w = l_json_work(L);
+    struct json_work *w;
     struct json_scan s;
     size_t len;
     const char *text = l_json_check_text(L, 1, &len), *from;
 
+    lua_settop(L, 1);
+    w = l_json_work(L);
     json_scan_init(&s, text, len, 0);
     json_scan_space(&s);
     from = s.at;
@@ -168,7 +197,6 @@ static int l_raw(lua_State *L)
         l_json_push_repaired(L, w, from, len);
     else
         l_json_push_raw(L, from, len);
-    json_work_trim(w);
     return 1;
 }
 
@@ -315,225 +343,7 @@ static int l_type(lua_State *L)
     }
 }
 
-// --- reading inside a text -----------------------------------------------------------------------
-
-// Pushes what peek and get return for a slice.
-static void l_push_slice(lua_State *L, struct json_work *w, const struct json_slice *slice)
-{
-    int64_t integer;
-    double real;
-
-    switch (slice->type) {
-    case JSON_NONE:
-        lua_pushnil(L);
-        return;
-    case JSON_NULL:
-        lua_pushlightuserdata(L, NULL);
-        return;
-    case JSON_FALSE:
-    case JSON_TRUE:
-        lua_pushboolean(L, slice->type == JSON_TRUE);
-        return;
-    case JSON_NUMBER:
-        switch (json_number_parse(slice->at, slice->len, &integer, &real)) {
-        case JSON_INTEGER:
-            lua_pushinteger(L, integer);
-            return;
-        case JSON_REAL:
-            lua_pushnumber(L, real);
-            return;
-        default:
-            l_json_push_raw(L, slice->at, slice->len);
-            return;
-        }
-    case JSON_STRING:
-        l_json_push_string(L, w, slice->at, slice->len);
-        return;
-    default:
-        l_json_push_repaired(L, w, slice->at, slice->len);
-    }
-}
-
-// Shared by the two forms of peek: `true` and one value for each name, or `false, err`.
-static int l_peek_with(lua_State *L, unsigned flags)
-{
-    const char *names[PEEK_MAX];
-    struct json_slice found[PEEK_MAX];
-    struct json_error error;
-    struct json_work *w = l_json_work(L);
-    size_t len;
-    const char *text = l_json_check_text(L, 1, &len);
-    int count = lua_gettop(L) - 1;
-
-    luaL_argcheck(L, count <= PEEK_MAX, PEEK_MAX + 1, "too many names");
-    luaL_checkstack(L, count + 8, "json.peek");
-    for (int i = 0; i < count; i++)
-        names[i] = luaL_checkstring(L, i + 2);
-    if (!json_members(text, len, names, (size_t)count, found, flags, &error)) {
-        l_json_failure(L, error.message, error.offset, NULL);
-        lua_pushboolean(L, false);
-        lua_replace(L, -3);
-        return 2;
-    }
-    lua_pushboolean(L, true);
-    for (int i = 0; i < count; i++)
-        l_push_slice(L, w, &found[i]);
-    json_work_trim(w);
-    return count + 1;
-}
-
-// json.peek(text, name, ...) -> true, value, ... | false, err
-static int l_peek(lua_State *L)
-{
-    return l_peek_with(L, 0);
-}
-
-// json.peek_strict(text, name, ...) -> true, value, ... | false, err
-//
-// For text from clients: invalid UTF-8 and a wanted name given twice are errors.
-static int l_peek_strict(lua_State *L)
-{
-    return l_peek_with(L, JSON_STRICT_UTF8 | JSON_UNIQUE);
-}
-
-// Reads the path at `arg`: a name, or a list of names and indexes from 1.  The strings stay alive
-// with the list.
-static size_t l_check_path(lua_State *L, int arg, struct json_step path[JSON_DEPTH])
-{
-    size_t steps;
-
-    if (lua_type(L, arg) == LUA_TSTRING) {
-        path[0].name = lua_tolstring(L, arg, &path[0].name_len);
-        return 1;
-    }
-    luaL_checktype(L, arg, LUA_TTABLE);
-    steps = lua_rawlen(L, arg);
-    luaL_argcheck(L, steps <= JSON_DEPTH, arg, "path too long");
-    for (size_t i = 0; i < steps; i++) {
-        path[i] = (struct json_step){0};
-        if (lua_rawgeti(L, arg, (lua_Integer)i + 1) == LUA_TSTRING) {
-            path[i].name = lua_tolstring(L, -1, &path[i].name_len);
-        } else {
-            luaL_argcheck(L, lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1, arg,
-                          "a path holds names and indexes from 1");
-            path[i].index = (size_t)lua_tointeger(L, -1) - 1;
-        }
-        lua_pop(L, 1);
-    }
-    return steps;
-}
-
-// json.get(text, path) -> value; nil when there is none
-static int l_get(lua_State *L)
-{
-    struct json_step path[JSON_DEPTH];
-    struct json_work *w = l_json_work(L);
-    struct json_slice slice;
-    size_t len, steps;
-    const char *text = l_json_check_text(L, 1, &len);
-
-    steps = l_check_path(L, 2, path);
-    slice = json_find(text, len, path, steps);
-    l_push_slice(L, w, &slice);
-    json_work_trim(w);
-    return 1;
-}
-
-// --- splice --------------------------------------------------------------------------------------
-
-// Writes the text at index 1 to `w->text` with one edit: the path at `path_index`, the value at
-// `value_index`.  Returns false with `nil, err` pushed.
-static bool l_splice_once(lua_State *L, struct json_work *w, const char *text, size_t len,
-                          int path_index, int value_index)
-{
-    struct json_step path[JSON_DEPTH];
-    struct json_error error;
-    size_t steps = l_check_path(L, path_index, path);
-    const char *raw = NULL;
-
-    buf_clear(&w->scratch);
-    buf_clear(&w->text);
-    if (!lua_isnil(L, value_index)) {
-        l_json_encode_value(L, w, &w->scratch, value_index);
-        raw = w->scratch.data;
-    }
-    if (json_splice(&w->text, text, len, path, steps, raw, w->scratch.len, &error))
-        return true;
-    l_json_failure(L, error.message, error.offset, NULL);
-    return false;
-}
-
-// Pushes the spliced text as what the original was: RawJson or string.
-static void l_push_like_first(lua_State *L, const struct json_work *w)
-{
-    if (lua_type(L, 1) == LUA_TSTRING)
-        lua_pushlstring(L, w->text.data, w->text.len);
-    else
-        l_json_push_raw(L, w->text.data, w->text.len);
-}
-
-// json.splice(text, path, value) -> text | nil, err; a value nil removes
-static int l_splice(lua_State *L)
-{
-    struct json_work *w = l_json_work(L);
-    size_t len;
-    const char *text = l_json_check_text(L, 1, &len);
-    bool ok;
-
-    lua_settop(L, 3);
-    ok = l_splice_once(L, w, text, len, 2, 3);
-    if (ok)
-        l_push_like_first(L, w);
-    json_work_trim(w);
-    return ok ? 1 : 2;
-}
-
-// json.splice_all(text, edits) -> text | nil, err; an edit is {path, value}, applied in turn
-static int l_splice_all(lua_State *L)
-{
-    struct json_work *w = l_json_work(L);
-    lua_Integer count;
-    bool ok = true;
-
-    l_json_check_text(L, 1, &(size_t){0});
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    count = (lua_Integer)lua_rawlen(L, 2);
-    for (lua_Integer i = 1; i <= count && ok; i++) {
-        size_t len;
-        const char *text = l_json_check_text(L, 1, &len);
-
-        luaL_argcheck(L, lua_rawgeti(L, 2, i) == LUA_TTABLE, 2, "an edit is {path, value}");
-        lua_rawgeti(L, 3, 1);
-        lua_rawgeti(L, 3, 2);
-        ok = l_splice_once(L, w, text, len, 4, 5);
-        if (ok) {
-            l_push_like_first(L, w);
-            lua_replace(L, 1);
-            lua_settop(L, 2);
-        }
-    }
-    json_work_trim(w);
-    if (ok)
-        lua_settop(L, 1);
-    return ok ? 1 : 2;
-}
-
 // --- the module ----------------------------------------------------------------------------------
-
-static void l_make_work(lua_State *L)
-{
-    struct json_work *w = lua_newuserdatauv(L, sizeof(*w), 0);
-
-    *w = (struct json_work){0};
-    buf_init(&w->text, TEXT_MAX);
-    buf_init(&w->scratch, TEXT_MAX);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, work_collect);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &marks[JSON_WORK]);
-}
 
 static void l_make_meta(lua_State *L, const char *name, const luaL_Reg *methods, const char *key)
 {
@@ -550,22 +360,29 @@ static void l_make_meta(lua_State *L, const char *name, const luaL_Reg *methods,
 int luaopen_json(lua_State *L)
 {
     static const luaL_Reg none[] = {{0}};
-    static const luaL_Reg raw[] = {{"__tostring", l_raw_tostring},
-                                   {"__len", l_raw_len},
-                                   {"__eq", l_raw_equal},
-                                   {0}};
+    static const luaL_Reg raw[] = {
+        {"__tostring", l_raw_tostring}, {"__len", l_raw_len}, {"__eq", l_raw_equal}, {0}};
     static const luaL_Reg error[] = {{"__tostring", l_error_tostring}, {0}};
-    static const luaL_Reg functions[] = {
-        {"array", l_array},         {"object", l_object},     {"is_array", l_is_array},
-        {"raw", l_raw},             {"is_raw", l_is_raw},     {"type", l_type},
-        {"decode", l_json_decode},  {"shape", l_json_shape},  {"encode", l_json_encode},
-        {"keys", l_json_keys},      {"peek", l_peek},         {"peek_strict", l_peek_strict},
-        {"get", l_get},             {"splice", l_splice},     {"splice_all", l_splice_all},
-        {0}};
+    static const luaL_Reg functions[] = {{"array", l_array},
+                                         {"object", l_object},
+                                         {"is_array", l_is_array},
+                                         {"raw", l_raw},
+                                         {"is_raw", l_is_raw},
+                                         {"type", l_type},
+                                         {"decode", l_json_decode},
+                                         {"shape", l_json_shape},
+                                         {"encode", l_json_encode},
+                                         {"keys", l_json_keys},
+                                         {"peek", l_json_peek},
+                                         {"peek_strict", l_json_peek_strict},
+                                         {"get", l_json_get},
+                                         {"splice", l_json_splice},
+                                         {"splice_all", l_json_splice_all},
+                                         {0}};
 
     // A second opening must not take the work memory from under a running call.
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &marks[JSON_WORK]) == LUA_TNIL)
-        l_make_work(L);
+        l_new_work(L), lua_rawsetp(L, LUA_REGISTRYINDEX, &marks[JSON_WORK]);
     l_make_meta(L, "json.raw", raw, &marks[JSON_RAW_META]);
     l_make_meta(L, "json.array", none, &marks[JSON_ARRAY_META]);
     l_make_meta(L, "json.object", none, &marks[JSON_OBJECT_META]);

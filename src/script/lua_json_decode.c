@@ -19,7 +19,7 @@ struct frame {
     bool array;
     const char *name; // of the member, with quotes; NULL before the first
     size_t len;
-    size_t index;     // of the element; in an object, the number of names noted
+    size_t index; // of the element; in an object, the number of names noted
 };
 
 struct decoder {
@@ -441,7 +441,6 @@ int l_json_decode(lua_State *L)
     json_scan_init(&d.scan, text, len, d.shape->strict ? JSON_STRICT_UTF8 : 0);
     json_scan_space(&d.scan);
     ok = l_decode_value(&d, known) && json_scan_end(&d.scan);
-    json_work_trim(d.work);
     if (ok)
         return 1;
     return l_json_failure(L, d.scan.message, (size_t)(d.scan.at - text),

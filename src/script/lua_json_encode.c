@@ -20,8 +20,6 @@ static void l_encode(struct encoder *e);
 
 static void l_fail(struct encoder *e, const char *message)
 {
-    buf_clear(e->out);
-    json_work_trim(e->work);
     luaL_error(e->L, "json.encode: %s", message);
 }
 
@@ -57,13 +55,16 @@ static void sort_members(struct json_member *m, size_t n)
     }
 }
 
-// Adds the string at the top of the stack, which a table keeps alive.
+// Adds the name on top of the stack, which has to stay there: a finalizer that runs meanwhile
+// could take it from its table.
 static void l_add_member(struct encoder *e)
 {
     struct json_work *w = e->work;
+    struct json_member *m;
 
     if (lua_type(e->L, -1) != LUA_TSTRING)
         l_fail(e, "an object's member names must be strings");
+    luaL_checkstack(e->L, 8, "json: too many members");
     if (w->member_count == w->member_cap) {
         size_t cap = w->member_cap ? 2 * w->member_cap : 64;
         struct json_member *grown = realloc(w->members, cap * sizeof(*grown));
@@ -73,37 +74,38 @@ static void l_add_member(struct encoder *e)
         w->members = grown;
         w->member_cap = cap;
     }
-    w->members[w->member_count].name =
-        lua_tolstring(e->L, -1, &w->members[w->member_count].len);
-    w->member_count++;
+    m = &w->members[w->member_count++];
+    m->name = lua_tolstring(e->L, -1, &m->len);
+    m->slot = lua_gettop(e->L);
 }
 
-// The remembered names that still are members.  Expects the table and its metatable on the stack
-// and puts a set of these names in the metatable's place.
+// Adds the remembered names that still are members.  Expects the table and its metatable on top of
+// the stack and puts a set of these names between them.
 static void l_add_remembered(struct encoder *e)
 {
     lua_State *L = e->L;
-    int meta = lua_gettop(L), table = meta - 1;
-    lua_Integer n = (lua_Integer)lua_rawlen(L, meta);
+    int seen = lua_gettop(L), table = seen - 1, meta = seen + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, seen);
 
     lua_createtable(L, 0, (int)n);
+    lua_insert(L, seen);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, meta, i);
         lua_pushvalue(L, -1);
-        if (lua_rawget(L, table) != LUA_TNIL) {
-            lua_pop(L, 1);
-            l_add_member(e);
-            lua_pushboolean(L, true);
-            lua_rawset(L, -3);
-        } else {
+        if (lua_rawget(L, table) == LUA_TNIL) {
             lua_pop(L, 2);
+            continue;
         }
+        lua_pop(L, 1);
+        l_add_member(e);
+        lua_pushvalue(L, -1);
+        lua_pushboolean(L, true);
+        lua_rawset(L, seen);
     }
-    lua_replace(L, meta);
 }
 
-// Collects the members of the table on top of the stack behind `from` in the work memory.  With
-// `ordered`, its metatable is above it and is popped.
+// Adds the members of the table on top of the stack, in order; leaves names and more above it.
+// With `ordered`, its metatable is above it.
 static void l_collect(struct encoder *e, bool ordered)
 {
     lua_State *L = e->L;
@@ -114,26 +116,26 @@ static void l_collect(struct encoder *e, bool ordered)
         l_add_remembered(e);
     from = e->work->member_count;
     for (lua_pushnil(L); lua_next(L, table);) {
+        bool fresh = true;
+
         lua_pop(L, 1);
         if (ordered) {
             lua_pushvalue(L, -1);
-            if (lua_rawget(L, seen) == LUA_TNIL) {
-                lua_pop(L, 1);
-                l_add_member(e);
-            } else {
-                lua_pop(L, 1);
-            }
-        } else {
-            l_add_member(e);
+            fresh = lua_rawget(L, seen) == LUA_TNIL;
+            lua_pop(L, 1);
         }
+        if (!fresh)
+            continue;
+        l_add_member(e);
+        lua_pushvalue(L, -1);
     }
-    lua_settop(L, table);
     sort_members(e->work->members + from, e->work->member_count - from);
 }
 
 static void l_encode_object(struct encoder *e, bool ordered)
 {
     lua_State *L = e->L;
+    int table = lua_gettop(L) - ordered;
     size_t from = e->work->member_count, to;
 
     l_collect(e, ordered);
@@ -145,13 +147,14 @@ static void l_encode_object(struct encoder *e, bool ordered)
         if (i > from)
             l_check(e, buf_putc(e->out, ','));
         l_check(e, json_quote(e->out, m.name, m.len) && buf_putc(e->out, ':'));
-        lua_pushlstring(L, m.name, m.len);
-        lua_rawget(L, -2);
+        lua_pushvalue(L, m.slot);
+        lua_rawget(L, table);
         l_encode(e);
         lua_pop(L, 1);
     }
     l_check(e, buf_putc(e->out, '}'));
     e->work->member_count = from;
+    lua_settop(L, table);
 }
 
 // --- arrays --------------------------------------------------------------------------------------
@@ -218,6 +221,7 @@ static void l_encode_table(struct encoder *e)
     if (e->depth == ENCODE_DEPTH)
         l_fail(e, "nested too deeply (or in itself)");
     e->depth++;
+    luaL_checkstack(e->L, 16, "json.encode");
     if (kind == KIND_ARRAY) {
         l_check_sequence(e);
         l_encode_array(e);
@@ -277,7 +281,6 @@ static void l_encode(struct encoder *e)
         l_encode_userdata(e);
         return;
     default:
-        buf_clear(e->out);
         luaL_error(e->L, "json.encode: cannot encode a %s", luaL_typename(e->L, -1));
     }
 }
@@ -286,7 +289,7 @@ void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int
 {
     struct encoder e = {.L = L, .work = w, .out = out};
 
-    luaL_checkstack(L, ENCODE_DEPTH * 3 + 16, "json.encode");
+    luaL_checkstack(L, 16, "json.encode");
     lua_pushvalue(L, index);
     l_json_push(L, JSON_ARRAY_META);
     e.array_meta = lua_topointer(L, -1);
@@ -300,29 +303,30 @@ void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int
 // json.encode(value) -> string; raises when a value has no JSON form
 int l_json_encode(lua_State *L)
 {
-    struct json_work *w = l_json_work(L);
+    struct json_work *w;
 
     luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    w = l_json_work(L);
     l_json_encode_value(L, w, &w->text, 1);
     lua_pushlstring(L, w->text.data, w->text.len);
-    json_work_trim(w);
     return 1;
 }
 
 // json.keys(object) -> names in the order of encode
 int l_json_keys(lua_State *L)
 {
-    struct encoder e = {.L = L, .work = l_json_work(L)};
+    struct encoder e = {.L = L};
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    e.out = &e.work->text;
+    e.work = l_json_work(L);
+    lua_pushvalue(L, 1);
     l_collect(&e, l_kind(&e) == KIND_ORDERED);
     lua_createtable(L, (int)e.work->member_count, 0);
     for (size_t i = 0; i < e.work->member_count; i++) {
-        lua_pushlstring(L, e.work->members[i].name, e.work->members[i].len);
+        lua_pushvalue(L, e.work->members[i].slot);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    json_work_trim(e.work);
     return 1;
 }

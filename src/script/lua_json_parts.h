@@ -14,24 +14,22 @@ enum {
 };
 
 struct json_member {
-    const char *name; // belongs to the table that is being encoded
+    const char *name;
     size_t len;
+    int slot; // where on the stack the name is, which keeps it alive
 };
 
-// Work memory of one Lua state.  No call on it runs Lua code, so one is enough; an error that
-// unwinds through a call leaves it to the next call or to the collector.
+// Work memory of one call, mostly the same for all calls in a state.
 struct json_work {
+    bool busy;          // between l_json_work() and the end of that call
     struct buf text;    // results of encode and splice
     struct buf scratch; // strings being decoded, values to splice
     struct json_member *members;
     size_t member_count, member_cap;
 };
 
-// The work memory, emptied.
+// Pushes empty work memory, which is given back when the calling C function returns or raises.
 struct json_work *l_json_work(lua_State *L);
-
-// Gives large memory back; called when a function is done with it.
-void json_work_trim(struct json_work *w);
 
 // Push what is registered under one of these marks (all are tables but JSON_WORK).
 enum json_mark { JSON_WORK, JSON_RAW_META, JSON_ARRAY_META, JSON_OBJECT_META, JSON_SHAPE_META };
@@ -59,6 +57,11 @@ int l_json_decode(lua_State *L);
 int l_json_shape(lua_State *L);
 int l_json_encode(lua_State *L);
 int l_json_keys(lua_State *L);
+int l_json_peek(lua_State *L);
+int l_json_peek_strict(lua_State *L);
+int l_json_get(lua_State *L);
+int l_json_splice(lua_State *L);
+int l_json_splice_all(lua_State *L);
 
 // Appends the value at `index` to `out`; raises when it has no JSON form.
 void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int index);

@@ -121,6 +121,23 @@ test("encode raises on what has no JSON form", function()
   assert(not pcall(json.encode, nil))
 end)
 
+test("a finalizer may use json in the middle of another call", function()
+  local ran, many = 0, {}
+  for i = 1, 200 do many["name " .. i] = { "a\nb", i } end
+  local text = json.encode(many)
+  for _ = 1, 50 do
+    for _ = 1, 20 do
+      setmetatable({}, { __gc = function()
+        ran = ran + 1
+        json.encode(json.decode '{"x":"\\n","y":[1]}')
+      end })
+    end
+    assert(json.encode(json.decode(text)) == text)
+  end
+  collectgarbage()
+  assert(ran > 0)
+end)
+
 -- raw values --------------------------------------------------------------------------------------
 
 test("RawJson is checked, compares by bytes and is copied verbatim", function()

@@ -41,48 +41,221 @@ static bool accepts(const char *text)
 
 static const char *const good[] = {
     // structure
-    "[]", "{}", "[ ]", "{ }", "[[]   ]", "[{}]", "{\"\":0}", "{\"a\":[]}", "\t[\r\n1 ]\n", "[1,2]",
-    "[1\n,\r2\t, 3 ]", "{\"a\":1,\"a\":2}", "{\"a\":\"b\",\"c\":{\"d\":[null]}}", "null", "true",
-    "false", " \"x\" ", "0", "[true,false,null]", "{\"\\u0000\":1}", "{ \"a\" : 1 , \"b\" : 2 }",
+    "[]",
+    "{}",
+    "[ ]",
+    "{ }",
+    "[[]   ]",
+    "[{}]",
+    "{\"\":0}",
+    "{\"a\":[]}",
+    "\t[\r\n1 ]\n",
+    "[1,2]",
+    "[1\n,\r2\t, 3 ]",
+    "{\"a\":1,\"a\":2}",
+    "{\"a\":\"b\",\"c\":{\"d\":[null]}}",
+    "null",
+    "true",
+    "false",
+    " \"x\" ",
+    "0",
+    "[true,false,null]",
+    "{\"\\u0000\":1}",
+    "{ \"a\" : 1 , \"b\" : 2 }",
     "[        \n                  1]",
     // numbers
-    "-0", "1", "-1", "10", "0.0", "-0.1", "123.456", "1e5", "1E5", "1e+5", "1e-5", "0e1", "0E+1",
-    "1.5e300", "1e999", "-123123123123123123123123123123", "0.000000000000000000000000000000000001",
+    "-0",
+    "1",
+    "-1",
+    "10",
+    "0.0",
+    "-0.1",
+    "123.456",
+    "1e5",
+    "1E5",
+    "1e+5",
+    "1e-5",
+    "0e1",
+    "0E+1",
+    "1.5e300",
+    "1e999",
+    "-123123123123123123123123123123",
+    "0.000000000000000000000000000000000001",
     "20e1",
     // strings
-    "\"\"", "\"a/b\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\uFfFf\\u0000\"", "\"\x7f\"",
-    "\"\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\ud800\\n\"", "\"\\ud800\\u0041\"",
-    "\"0123456789abcdef0123456789abcdef\"", "\"0123456789abcde\\n\"", "\"\\u2028\xe2\x80\xa8\"",
+    "\"\"",
+    "\"a/b\"",
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+    "\"\\u0041\\uFfFf\\u0000\"",
+    "\"\x7f\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud800\"",
+    "\"\\udc00\\ud800\"",
+    "\"\\ud800\\n\"",
+    "\"\\ud800\\u0041\"",
+    "\"0123456789abcdef0123456789abcdef\"",
+    "\"0123456789abcde\\n\"",
+    "\"\\u2028\xe2\x80\xa8\"",
     // UTF-8
-    "\"\xc3\xa9\"", "\"\xe2\x82\xac\"", "\"\xf0\x9f\x98\x80\"", "\"\xf4\x8f\xbf\xbf\"",
-    "\"\xed\x9f\xbf\"", "\"\xee\x80\x80\"", "\"\xef\xbf\xbf\"", "\"\xc2\x80\"", "\"\xe0\xa0\x80\"",
-    "\"\xf0\x90\x80\x80\"", "\"0123456789abcd\xc3\xa9\"",
+    "\"\xc3\xa9\"",
+    "\"\xe2\x82\xac\"",
+    "\"\xf0\x9f\x98\x80\"",
+    "\"\xf4\x8f\xbf\xbf\"",
+    "\"\xed\x9f\xbf\"",
+    "\"\xee\x80\x80\"",
+    "\"\xef\xbf\xbf\"",
+    "\"\xc2\x80\"",
+    "\"\xe0\xa0\x80\"",
+    "\"\xf0\x90\x80\x80\"",
+    "\"0123456789abcd\xc3\xa9\"",
 };
 
 static const char *const bad[] = {
     // structure
-    "", " ", "[", "]", "{", "}", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1 2]", "[1,,2]", "[1]]",
-    "[1}", "{]", "{\"a\"}", "{\"a\":}", "{\"a\" 1}", "{\"a\":1,}", "{,}", "{a:1}", "{'a':1}",
-    "{1:1}", "{\"a\":1 \"b\":2}", "{\"a\":1,,\"b\":2}", "{\"a\"::1}", "{\"a\":1}}", "{\"a\":1",
-    "{\"a\":", "{\"a\"", "{\"a", "{\"", "[] []", "1 2", "[1]x", "{}//", "/*x*/[]", "[1]#", "[:1]",
-    "[\"a\":1]", "{null:1}", "{\"a\":[}", "[{]}", "\xef\xbb\xbf[]", "\f[]", "[\v1]", "[\xc2\xa0]",
-    "\xe2\x81\xa0[]", "*", "<a>", "[<null>]",
+    "",
+    " ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "[1",
+    "[1,",
+    "[1,]",
+    "[,1]",
+    "[,]",
+    "[1 2]",
+    "[1,,2]",
+    "[1]]",
+    "[1}",
+    "{]",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\" 1}",
+    "{\"a\":1,}",
+    "{,}",
+    "{a:1}",
+    "{'a':1}",
+    "{1:1}",
+    "{\"a\":1 \"b\":2}",
+    "{\"a\":1,,\"b\":2}",
+    "{\"a\"::1}",
+    "{\"a\":1}}",
+    "{\"a\":1",
+    "{\"a\":",
+    "{\"a\"",
+    "{\"a",
+    "{\"",
+    "[] []",
+    "1 2",
+    "[1]x",
+    "{}//",
+    "/*x*/[]",
+    "[1]#",
+    "[:1]",
+    "[\"a\":1]",
+    "{null:1}",
+    "{\"a\":[}",
+    "[{]}",
+    "\xef\xbb\xbf[]",
+    "\f[]",
+    "[\v1]",
+    "[\xc2\xa0]",
+    "\xe2\x81\xa0[]",
+    "*",
+    "<a>",
+    "[<null>]",
     // literals
-    "nul", "nulll", "True", "TRUE", "fals", "truefalse", "NaN", "Infinity", "-Infinity", "undefined",
-    "[nan]", "[tru]", "t", "n",
+    "nul",
+    "nulll",
+    "True",
+    "TRUE",
+    "fals",
+    "truefalse",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "undefined",
+    "[nan]",
+    "[tru]",
+    "t",
+    "n",
     // numbers
-    "-", "+1", "01", "-01", "00", "1.", ".1", "-.1", "1.e1", "1e", "1e+", "1E-", "1e1.5", "1.2.3",
-    "0x1", "1a", "--1", "-a", "1_000", "[1.]", "[-]", "0.e1", "1e--1", "\xef\xbc\x91", "[1e]", "1eE2",
+    "-",
+    "+1",
+    "01",
+    "-01",
+    "00",
+    "1.",
+    ".1",
+    "-.1",
+    "1.e1",
+    "1e",
+    "1e+",
+    "1E-",
+    "1e1.5",
+    "1.2.3",
+    "0x1",
+    "1a",
+    "--1",
+    "-a",
+    "1_000",
+    "[1.]",
+    "[-]",
+    "0.e1",
+    "1e--1",
+    "\xef\xbc\x91",
+    "[1e]",
+    "1eE2",
     // strings
-    "\"", "\"a", "\"\\\"", "\"\\", "\"\\x\"", "\"\\a\"", "\"\\u\"", "\"\\u1\"", "\"\\u12\"",
-    "\"\\u123\"", "\"\\u123g\"", "\"\\U0041\"", "\"\\ud800\\u\"", "\"\\ud800\\u12\"", "\"\n\"",
-    "\"\t\"", "\"\x01\"", "\"\x1f\"", "'a'", "a\"", "\"\\'\"", "\"\\0\"", "\"\\ \"", "\"\\\xc3\xa9\"",
-    "\"0123456789abcdef\n\"", "\"0123456789abcdef0123456789abcdef",
+    "\"",
+    "\"a",
+    "\"\\\"",
+    "\"\\",
+    "\"\\x\"",
+    "\"\\a\"",
+    "\"\\u\"",
+    "\"\\u1\"",
+    "\"\\u12\"",
+    "\"\\u123\"",
+    "\"\\u123g\"",
+    "\"\\U0041\"",
+    "\"\\ud800\\u\"",
+    "\"\\ud800\\u12\"",
+    "\"\n\"",
+    "\"\t\"",
+    "\"\x01\"",
+    "\"\x1f\"",
+    "'a'",
+    "a\"",
+    "\"\\'\"",
+    "\"\\0\"",
+    "\"\\ \"",
+    "\"\\\xc3\xa9\"",
+    "\"0123456789abcdef\n\"",
+    "\"0123456789abcdef0123456789abcdef",
     // UTF-8
-    "\"\x80\"", "\"\xbf\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xc3\"", "\"\xc3(\"", "\"\xe2\x82\"",
-    "\"\xe0\x80\x80\"", "\"\xe0\x9f\xbf\"", "\"\xed\xa0\x80\"", "\"\xed\xbf\xbf\"", "\"\xf0\x9f\x98\"",
-    "\"\xf0\x80\x80\x80\"", "\"\xf0\x8f\xbf\xbf\"", "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"",
-    "\"\xff\"", "\"\xfe\"", "\"\xf8\x88\x80\x80\x80\"", "\"\xe2(\xa1\"", "{\"\xff\":1}", "[\"\xc3",
+    "\"\x80\"",
+    "\"\xbf\"",
+    "\"\xc0\x80\"",
+    "\"\xc1\xbf\"",
+    "\"\xc3\"",
+    "\"\xc3(\"",
+    "\"\xe2\x82\"",
+    "\"\xe0\x80\x80\"",
+    "\"\xe0\x9f\xbf\"",
+    "\"\xed\xa0\x80\"",
+    "\"\xed\xbf\xbf\"",
+    "\"\xf0\x9f\x98\"",
+    "\"\xf0\x80\x80\x80\"",
+    "\"\xf0\x8f\xbf\xbf\"",
+    "\"\xf4\x90\x80\x80\"",
+    "\"\xf5\x80\x80\x80\"",
+    "\"\xff\"",
+    "\"\xfe\"",
+    "\"\xf8\x88\x80\x80\x80\"",
+    "\"\xe2(\xa1\"",
+    "{\"\xff\":1}",
+    "[\"\xc3",
 };
 
 static void texts_that_are_json_are_accepted(void **state)
@@ -111,7 +284,8 @@ static void a_nul_byte_is_not_the_end(void **state)
 
 static void every_prefix_of_an_object_is_refused(void **state)
 {
-    static const char text[] = "{\"a\":[1.5e3,-2,\"x\\u00e9\\n\xc3\xa9\"],\"b\":{\"c\":null},\"d\":true}";
+    static const char text[] =
+        "{\"a\":[1.5e3,-2,\"x\\u00e9\\n\xc3\xa9\"],\"b\":{\"c\":null},\"d\":true}";
 
     (void)state;
     assert_true(accepts(text));
@@ -163,7 +337,8 @@ static void assert_slice(struct json_slice slice, enum json_type type, const cha
 
 static void several_members_are_read_in_one_pass(void **state)
 {
-    static const char text[] = "{\"x\":{\"model\":1}, \"mod\\u0065l\" : \"m\" ,\"stream\":true,\"n\":-1}";
+    static const char text[] =
+        "{\"x\":{\"model\":1}, \"mod\\u0065l\" : \"m\" ,\"stream\":true,\"n\":-1}";
     static const char *const names[] = {"model", "stream", "none", "x", "n"};
     struct json_slice out[5];
 
@@ -202,14 +377,21 @@ static void members_are_read_from_objects_only(void **state)
         assert_false(json_members(texts[i], strlen(texts[i]), names, 1, out, 0, &error));
 }
 
-#define NAME(text) {text, sizeof(text) - 1, 0}
-#define INDEX(i) {NULL, 0, i}
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1, 0                                                                  \
+    }
+#define INDEX(i)                                                                                   \
+    {                                                                                              \
+        NULL, 0, i                                                                                 \
+    }
 
 static void a_nested_value_is_found(void **state)
 {
     static const char text[] = " {\"a\":[0,{\"b\":\"x\"}], \"c\":oops";
     const struct json_step path[] = {NAME("a"), INDEX(1), NAME("b")};
-    const struct json_step beyond[] = {NAME("a"), INDEX(2)}, wrong[] = {INDEX(0)}, c[] = {NAME("c")};
+    const struct json_step beyond[] = {NAME("a"), INDEX(2)}, wrong[] = {INDEX(0)},
+                           c[] = {NAME("c")};
 
     (void)state;
     assert_slice(json_find(text, strlen(text), path, 3), JSON_STRING, "\"x\"");
@@ -360,12 +542,14 @@ static void a_missing_value_is_inserted_at_the_end(void **state)
     assert_splices("[]", i0, 1, "1", "[1]");
     assert_splices("[1, 2]", i2, 1, "3", "[1, 2,3]");
     assert_splices("[1]", i2, 1, "3", NULL);
-    assert_splices("{\"b\":{\"c\":0},\"d\":1}", deep, 2, "1", "{\"b\":{\"c\":0,\"\\\"q\\\"\":1},\"d\":1}");
+    assert_splices("{\"b\":{\"c\":0},\"d\":1}", deep, 2, "1",
+                   "{\"b\":{\"c\":0,\"\\\"q\\\"\":1},\"d\":1}");
 }
 
 static void a_value_is_removed_with_its_comma(void **state)
 {
-    const struct json_step a[] = {NAME("a")}, i0[] = {INDEX(0)}, i1[] = {INDEX(1)}, i2[] = {INDEX(2)};
+    const struct json_step a[] = {NAME("a")}, i0[] = {INDEX(0)}, i1[] = {INDEX(1)},
+                           i2[] = {INDEX(2)};
     const struct json_step deep[] = {NAME("a"), NAME("b")};
 
     (void)state;

@@ -97,9 +97,8 @@ def test_one_key_behind_a_proxy(make_proxy, upstream, make_forward, kind, login)
     for _ in range(4):
         assert proxy.chat("nice").status == 200
     assert sorted(r.key for r in upstream.requests) == ["sk-behind"] * 2 + ["sk-direct"] * 2
-    if kind == "socks5":
-        assert forward.used and all(port == upstream.port for _, port in forward.used)
-        assert not forward.refused
+    assert forward.used and all(port == upstream.port for _, port in forward.used)
+    assert not forward.refused
     assert "p4ss-canary" not in proxy.log
 
 

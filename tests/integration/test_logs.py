@@ -14,7 +14,7 @@ PROMPT = "canary prompt text 5555"
 
 def access_line(proxy, path):
     return eventually(lambda: next((line for line in proxy.lines if path in line
-                                    and re.search(r"\| *\d{3} *\|", line)), None))
+                                    and re.search(r"\b\d{3} *\|", line)), None))
 
 
 def test_an_access_line_tells_the_request(served):

@@ -35,7 +35,7 @@ def test_a_scripted_upstream_with_two_keys(make_proxy, upstream, socks):
     proxy = make_proxy({"openai-compatibility": [
         entry(upstream, ["sk-or-one-1111", ("sk-or-two-2222", socks.url)])]})
     call = chat_chunk()
-    call["choices"][0]["delta"] = {"tool_calls": [
+    call["choices"][0]["delta"] = {"role": "assistant", "tool_calls": [
         {"index": 0, "id": "call_1", "type": "function",
          "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}]}
     upstream.then(reply(chat_reply("a picture")),

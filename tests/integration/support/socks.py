@@ -6,6 +6,7 @@ import base64
 import socket
 import struct
 import threading
+import urllib.parse
 
 
 class ForwardProxy:
@@ -42,7 +43,7 @@ class ForwardProxy:
                     return
                 self.used.append(target)
                 with socket.create_connection(("127.0.0.1", target[1])) as far:
-                    self.confirm(sock)
+                    self.confirm(sock, far)
                     back = threading.Thread(target=pump, args=(far, sock), daemon=True)
                     back.start()
                     pump(sock, far)
@@ -102,13 +103,17 @@ class Socks5(ForwardProxy):
             host = socket.inet_ntop(socket.AF_INET6, exactly(sock, 16))
         return host, struct.unpack("!H", exactly(sock, 2))[0]
 
-    def confirm(self, sock):
+    def confirm(self, sock, far):
         sock.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
 
 
 class Connect(ForwardProxy):
     """An HTTP proxy: CONNECT tunnels, and plain requests with an absolute URL."""
     scheme = "http"
+
+    def __init__(self, **options):
+        self._heads = {}
+        super().__init__(**options)
 
     def greet(self, sock):
         head = b""
@@ -121,12 +126,21 @@ class Connect(ForwardProxy):
                 sock.sendall(b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n"
                              b"Proxy-Authenticate: Basic\r\nConnection: close\r\n\r\n")
                 return None
-        method, target, _ = text.split("\r\n")[0].split(" ")
-        if method != "CONNECT":
-            sock.sendall(b"HTTP/1.1 501 Only tunnels\r\nContent-Length: 0\r\n\r\n")
-            return None
-        host, _, port = target.rpartition(":")
-        return host, int(port)
+        lines = text.rstrip("\r\n").split("\r\n")
+        method, target, version = lines[0].split(" ")
+        if method == "CONNECT":
+            host, _, port = target.rpartition(":")
+            return host, int(port)
+        # A plain request: pass its head on without the proxy's part.  One upstream a connection.
+        where = urllib.parse.urlsplit(target)
+        path = where.path + ("?" + where.query if where.query else "")
+        kept = [line for line in lines[1:] if not line.lower().startswith("proxy-")]
+        self._heads[sock] = "\r\n".join([f"{method} {path} {version}", *kept, "", ""])
+        return where.hostname, where.port or 80
 
-    def confirm(self, sock):
-        sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+    def confirm(self, sock, far):
+        head = self._heads.pop(sock, None)
+        if head:
+            far.sendall(head.encode("latin-1"))
+        else:
+            sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")

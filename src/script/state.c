@@ -84,16 +84,23 @@ int l_push_failure(lua_State *L, const char *code, const char *format, ...)
 
 // --- loading ---------------------------------------------------------------------------------
 
-// Stops scripts that do not come to an end while they load.  Loading happens off the loop, so a
-// plain count hook is good enough here.
+// Stops scripts that do not come to an end, or take all memory, while they load.  Loading happens
+// off the loop, so a plain count hook is good enough here.  Once a limit is exceeded the hook comes
+// back at every instruction, so that no pcall of the script survives.
 static void l_load_limit(lua_State *L, lua_Debug *ar)
 {
     struct script_state *s = state_of(L);
+    bool late = s->load_deadline > 0 && clock_thread() > s->load_deadline;
 
-    (void)ar;
-    if (s->load_deadline > 0 && clock_thread() > s->load_deadline)
-        luaL_error(L, "the script did not end within %d ms while loading",
-                   (int)(s->limits.hard * 1000));
+    if (!late && s->memory < s->limits.memory / 4)
+        return;
+    lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 1);
+    lua_getinfo(L, "Sl", ar);
+    if (late)
+        luaL_error(L, "%s:%d: the script did not end within %d ms while loading", ar->short_src,
+                   ar->currentline, (int)(s->limits.hard * 1000));
+    luaL_error(L, "%s:%d: the script took more than %d MiB of memory while loading",
+               ar->short_src, ar->currentline, (int)(s->limits.memory / 4 >> 20));
 }
 
 // Loads and runs one script; its result is left on the stack.  While it runs, the table of loaded
@@ -306,7 +313,9 @@ static int l_traceback(lua_State *L)
 }
 
 // Calls the function and arguments on the stack under the load limit; false with the message.
-static bool call_limited(struct script_state *s, int arguments, int results, struct buf *error)
+// `what` names the script.
+static bool call_limited(struct script_state *s, const char *what, int arguments,
+                         struct buf *error)
 {
     lua_State *L = s->L;
     int base = lua_gettop(L) - arguments;
@@ -316,13 +325,15 @@ static bool call_limited(struct script_state *s, int arguments, int results, str
     lua_insert(L, base);
     s->load_deadline = clock_thread() + s->limits.hard;
     lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 10000);
-    status = lua_pcall(L, arguments, results, base);
+    status = lua_pcall(L, arguments, 0, base);
     lua_sethook(L, NULL, 0, 0);
     s->load_deadline = 0;
     if (status != LUA_OK) {
         const char *message = lua_tostring(L, -1);
 
-        buf_printf(error, "%s\n", message ? message : "out of memory");
+        // Lua itself does not say where memory ran out.
+        buf_printf(error, "%s%s%s\n", status == LUA_ERRMEM ? what : "",
+                   status == LUA_ERRMEM ? ": " : "", message ? message : "out of memory");
         lua_settop(L, base - 1);
         return false;
     }
@@ -334,7 +345,7 @@ bool state_require(struct script_state *s, const char *name, struct buf *error)
 {
     lua_pushcfunction(s->L, l_require);
     lua_pushstring(s->L, name);
-    return call_limited(s, 1, 0, error);
+    return call_limited(s, name, 1, error);
 }
 
 void state_push_module(lua_State *L, const char *name)
@@ -371,7 +382,7 @@ bool state_verify(struct script_state *s, struct buf *error)
         lua_rawgetp(s->L, LUA_REGISTRYINDEX, &LOADED_KEY);
         lua_getfield(s->L, -1, name);
         lua_remove(s->L, -2);
-        ok = call_limited(s, 2, 0, error) && ok;
+        ok = call_limited(s, s->bundle->scripts[i].name, 2, error) && ok;
     }
     return ok;
 }

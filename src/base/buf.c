@@ -1,13 +1,16 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_LARGEST (SIZE_MAX / 8) // sums of sizes cannot overflow
+
 void buf_init(struct buf *b, size_t max)
 {
-    *b = (struct buf){.max = max};
+    *b = (struct buf){.max = max < MAX_LARGEST ? max : MAX_LARGEST};
 }
 
 void buf_deinit(struct buf *b)
@@ -26,38 +29,43 @@ void buf_clear(struct buf *b)
     b->overflow = false;
 }
 
+// Makes the memory hold `need` bytes from `data` on.  False without memory.
+static bool grow(struct buf *b, size_t need)
+{
+    char *base = b->data ? b->data - b->start : NULL, *fresh;
+    size_t cap = b->cap ? b->cap : 64;
+
+    // Moving what is left to the front is cheap once more than that was consumed.  Else a larger
+    // buffer makes such moves rare, until it is as large as the maximum asks for.
+    if (base && need <= cap && (b->start >= b->len || cap > b->max)) {
+        memmove(base, b->data, b->len);
+        fresh = base;
+    } else {
+        while (cap < need || (cap < b->start + need && cap <= b->max))
+            cap *= 2;
+        fresh = b->start ? malloc(cap) : realloc(base, cap);
+        if (!fresh)
+            return false;
+        if (b->start) {
+            memcpy(fresh, b->data, b->len);
+            free(base);
+        }
+        b->cap = cap;
+    }
+    b->data = fresh;
+    b->start = 0;
+    return true;
+}
+
 char *buf_reserve(struct buf *b, size_t n)
 {
-    // One byte more than asked for, so that buf_cstr() never has to allocate.
-    if (n > b->max - b->len)
-        goto refuse;
-    if (!b->data || b->start + b->len + n + 1 > b->cap) {
-        char *base = b->data ? b->data - b->start : NULL;
+    // One byte more than asked for: for the NUL of buf_cstr() and of vsnprintf().
+    if (n <= b->max - b->len) {
+        size_t need = b->len + n + 1;
 
-        if (base && b->start >= b->cap / 2 && b->len + n + 1 <= b->cap) {
-            memmove(base, b->data, b->len);
-        } else {
-            size_t cap = b->cap ? b->cap : 64;
-            char *fresh;
-
-            while (cap < b->len + n + 1)
-                cap *= 2;
-            fresh = b->start ? malloc(cap) : realloc(base, cap);
-            if (!fresh)
-                goto refuse;
-            if (b->start) {
-                memcpy(fresh, b->data, b->len);
-                free(base);
-            }
-            base = fresh;
-            b->cap = cap;
-        }
-        b->data = base;
-        b->start = 0;
+        if ((b->data && b->start + need <= b->cap) || grow(b, need))
+            return b->data + b->len;
     }
-    return b->data + b->len;
-
-refuse:
     b->overflow = true;
     return NULL;
 }
@@ -103,7 +111,7 @@ bool buf_vprintf(struct buf *b, const char *format, va_list args)
     va_end(again);
     if (n < 0)
         return false;
-    to = buf_reserve(b, (size_t)n + 1);
+    to = buf_reserve(b, (size_t)n);
     if (!to)
         return false;
     vsnprintf(to, (size_t)n + 1, format, args);

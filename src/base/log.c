@@ -16,11 +16,15 @@
 #include "base/clock.h"
 
 enum {
+    DIRECTORY_MAX = 1024,
+    PATH_SIZE = DIRECTORY_MAX + 256 + 2, // with any file name
     PENDING_MAX = 1024 * 1024,
     LINE_MAX_BYTES = 16 * 1024,
     ROTATE_DEFAULT = 10 * 1024 * 1024,
     SWEEP_SECONDS = 60
 };
+
+#define NEVER (-1e9)
 
 struct log {
     pthread_mutex_t lock;
@@ -28,7 +32,7 @@ struct log {
     bool dirty;           // atomic: lines are pending
     struct buf pending;
     int fd;               // of the file, or STDOUT_FILENO
-    char directory[1024]; // "" for stdout
+    char directory[DIRECTORY_MAX]; // "" for stdout
     size_t written, rotate_bytes, directory_max;
     double swept;
     time_t second; // the second that `stamp` shows
@@ -62,35 +66,67 @@ void log_free(struct log *log)
 
 // --- files -----------------------------------------------------------------------------------
 
+// Makes a directory and its parents; whether that worked shows when a file is opened there.
+static void make_directories(const char *directory)
+{
+    char path[DIRECTORY_MAX];
+
+    snprintf(path, sizeof(path), "%s", directory);
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    mkdir(path, 0700);
+}
+
+// Lines hold what users would rather keep to themselves: a file of an older program that others can
+// read is closed to them.
 static int open_file(const char *directory, size_t *size)
 {
-    char path[1100];
+    char path[PATH_SIZE];
     struct stat st;
     int fd;
 
-    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+    if (!*directory || strlen(directory) >= DIRECTORY_MAX)
         return -1;
+    make_directories(directory);
     snprintf(path, sizeof(path), "%s/main.log", directory);
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        *size = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0) {
+        *size = (size_t)st.st_size;
+        if (S_ISREG(st.st_mode) && (st.st_mode & 077))
+            fchmod(fd, 0600);
+    }
     return fd;
 }
 
-// Renames the full file to main-<UTC time>.log and begins a new one.
+// Finds a name main-<UTC time>.log that is free.
+static void rotated_name(const char *directory, char *out, size_t size)
+{
+    int64_t ms = (int64_t)(clock_wall() * 1000);
+
+    do {
+        time_t seconds = (time_t)(ms / 1000);
+        char stamp[32];
+        struct tm tm;
+
+        gmtime_r(&seconds, &tm);
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H-%M-%S", &tm);
+        snprintf(out, size, "%s/main-%s.%03d.log", directory, stamp, (int)(ms++ % 1000));
+    } while (access(out, F_OK) == 0);
+}
+
+// Renames the full file and begins a new one.
 static void rotate(struct log *log)
 {
-    char from[1100], to[1200], stamp[32];
-    double now = clock_wall();
-    time_t seconds = (time_t)now;
-    struct tm tm;
+    char from[PATH_SIZE], to[PATH_SIZE];
     int fd;
 
-    gmtime_r(&seconds, &tm);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H-%M-%S", &tm);
     snprintf(from, sizeof(from), "%s/main.log", log->directory);
-    snprintf(to, sizeof(to), "%s/main-%s.%03d.log", log->directory, stamp,
-             (int)((now - (double)seconds) * 1000));
+    rotated_name(log->directory, to, sizeof(to));
     if (rename(from, to) < 0) {
         log->written = 0; // try again when as much has been written
         return;
@@ -100,6 +136,7 @@ static void rotate(struct log *log)
         return;
     close(log->fd);
     log->fd = fd;
+    log->swept = NEVER;
 }
 
 static bool is_old_log(const char *name)
@@ -110,17 +147,28 @@ static bool is_old_log(const char *name)
                                              (len > 7 && strcmp(name + len - 7, ".log.gz") == 0));
 }
 
+// Which of two files was changed last; when that is the same, the names tell.
+static bool is_older(const struct timespec *a, const char *a_name, const struct timespec *b,
+                     const char *b_name)
+{
+    if (a->tv_sec != b->tv_sec)
+        return a->tv_sec < b->tv_sec;
+    if (a->tv_nsec != b->tv_nsec)
+        return a->tv_nsec < b->tv_nsec;
+    return strcmp(a_name, b_name) < 0;
+}
+
 // Finds the oldest log file but the active one; adds up the size of all.
 static bool find_oldest(const char *directory, size_t *total, char *oldest, size_t size)
 {
     DIR *dir = opendir(directory);
     struct dirent *entry;
-    time_t first = 0;
+    struct timespec first = {0};
 
     *total = 0;
     *oldest = '\0';
     while (dir && (entry = readdir(dir))) {
-        char path[1400];
+        char path[PATH_SIZE];
         struct stat st;
 
         if (strcmp(entry->d_name, "main.log") != 0 && !is_old_log(entry->d_name))
@@ -129,8 +177,9 @@ static bool find_oldest(const char *directory, size_t *total, char *oldest, size
         if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
             continue;
         *total += (size_t)st.st_size;
-        if (is_old_log(entry->d_name) && (!*oldest || st.st_mtime < first)) {
-            first = st.st_mtime;
+        if (is_old_log(entry->d_name) &&
+            (!*oldest || is_older(&st.st_mtim, path, &first, oldest))) {
+            first = st.st_mtim;
             snprintf(oldest, size, "%s", path);
         }
     }
@@ -141,7 +190,7 @@ static bool find_oldest(const char *directory, size_t *total, char *oldest, size
 
 static void sweep(struct log *log)
 {
-    char oldest[1400];
+    char oldest[PATH_SIZE];
     size_t total;
 
     while (log->directory_max > 0 &&
@@ -175,7 +224,7 @@ bool log_configure(struct log *log, const struct log_options *options)
     log->written = size;
     log->rotate_bytes = options->rotate_bytes ? options->rotate_bytes : ROTATE_DEFAULT;
     log->directory_max = options->directory_max_bytes;
-    log->swept = 0;
+    log->swept = NEVER;
     pthread_mutex_unlock(&log->lock);
     __atomic_store_n(&log->level, options->level, __ATOMIC_RELAXED);
     return true;
@@ -220,19 +269,38 @@ void log_flush(struct log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
+static bool is_c1(const char *text)
+{
+    return (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >> 5 == 4;
+}
+
+// What a terminal obeys: C0 controls, DEL, and C1 controls in UTF-8.
+static bool is_control(const char *text, size_t i, size_t len)
+{
+    unsigned char c = (unsigned char)text[i];
+
+    return c < ' ' || c == 0x7f || (i + 1 < len && is_c1(text + i)) ||
+           (i > 0 && is_c1(text + i - 1));
+}
+
 // Keeps a line one line: control characters are shown as \n, \t or \xNN.
 static void append_escaped(struct buf *out, const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+    size_t plain = 0;
 
-        if (c >= ' ' && c != 0x7f)
-            buf_putc(out, (char)c);
-        else if (c == '\n' || c == '\t')
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+
+        if (!is_control(text, i, len))
+            continue;
+        buf_append(out, text + plain, i - plain);
+        if (c == '\n' || c == '\t')
             buf_puts(out, c == '\n' ? "\\n" : "\\t");
         else
-            buf_printf(out, "\\x%02x", c);
+            buf_printf(out, "\\x%02x", (unsigned char)c);
+        plain = i + 1;
     }
+    buf_append(out, text + plain, len - plain);
 }
 
 static const char *stamp_of(struct log *log)

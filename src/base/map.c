@@ -65,11 +65,21 @@ static bool grow(struct map *m)
     return true;
 }
 
-void *map_get(const struct map *m, const char *key, size_t len)
+const struct map_entry *map_find(const struct map *m, const char *key, size_t len)
 {
+    const struct map_entry *e;
+
     if (m->count == 0)
         return NULL;
-    return find(m, hash_bytes(m->seed, key, len), key, len)->value;
+    e = find(m, hash_bytes(m->seed, key, len), key, len);
+    return e->key ? e : NULL;
+}
+
+void *map_get(const struct map *m, const char *key, size_t len)
+{
+    const struct map_entry *e = map_find(m, key, len);
+
+    return e ? e->value : NULL;
 }
 
 bool map_set(struct map *m, const char *key, size_t len, void *value, void **old)

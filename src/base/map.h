@@ -29,6 +29,9 @@ void map_deinit(struct map *m);
 
 void *map_get(const struct map *m, const char *key, size_t len);
 
+// The entry itself, or NULL.  It may move with the next change; its key stays where it is.
+const struct map_entry *map_find(const struct map *m, const char *key, size_t len);
+
 // Sets; `*old` (if not NULL) gets the value that was replaced, or NULL.  False without memory.
 bool map_set(struct map *m, const char *key, size_t len, void *value, void **old);
 

@@ -46,6 +46,7 @@ static int write_in_place(const char *path, const char *bytes, size_t n, unsigne
 
     if (fd < 0)
         return -errno;
+    fchmod(fd, mode); // some file systems have no modes; the content matters more
     result = write_all(fd, bytes, n);
     close(fd);
     return result;
@@ -118,11 +119,25 @@ int atomic_read(const char *path, struct buf *out)
     return result;
 }
 
+static int make_directory(const char *path)
+{
+    struct stat st;
+
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return -errno;
+    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode) ? -ENOTDIR : 0;
+}
+
 int atomic_mkdirs(const char *path)
 {
-    char *copy = strdup(path);
+    char *copy;
     int result = 0;
 
+    if (!*path)
+        return -ENOENT;
+    copy = strdup(path);
     if (!copy)
         return -ENOMEM;
     for (char *at = copy + 1; result == 0; at++) {
@@ -131,8 +146,7 @@ int atomic_mkdirs(const char *path)
         if (c != '/' && c != '\0')
             continue;
         *at = '\0';
-        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-            result = -errno;
+        result = make_directory(copy);
         *at = c;
         if (c == '\0')
             break;

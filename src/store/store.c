@@ -1,24 +1,32 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/map.h"
 
-enum { KEYS_DEFAULT = 1000000, SWEEP_EVERY = 4096 };
+enum { KEYS_DEFAULT = 1000000, FOR_EVER = -1 };
 
 struct entry {
     struct store_value value; // a string's text stands behind the struct
     double expires;           // clock_mono(), 0 for never
+    ptrdiff_t place;          // in the heap, or FOR_EVER
+    const char *key;          // the map's copy
+    size_t key_len;
 };
 
+// The entries that expire are also in a heap, the next to expire first: making room costs a few
+// steps, however many keys there are.
 struct store {
     pthread_mutex_t lock;
     struct map map;
+    struct entry **heap;
+    size_t heap_len, heap_cap;
     size_t max_keys;
-    size_t writes; // since the last sweep
+    size_t cursor; // in the map: where to look for one that may go although it never expires
 };
 
 struct store *store_new(size_t max_keys)
@@ -43,8 +51,73 @@ void store_free(struct store *s)
     while ((e = map_next(&s->map, &pos)))
         free(e->value);
     map_deinit(&s->map);
+    free(s->heap);
     pthread_mutex_destroy(&s->lock);
     free(s);
+}
+
+// --- the heap ----------------------------------------------------------------------------------
+
+static void heap_place(struct store *s, size_t at, struct entry *e)
+{
+    s->heap[at] = e;
+    e->place = (ptrdiff_t)at;
+}
+
+// Puts an entry where it belongs, starting from the free place `at`.
+static void heap_settle(struct store *s, size_t at, struct entry *e)
+{
+    while (at > 0 && s->heap[(at - 1) / 2]->expires > e->expires) {
+        heap_place(s, at, s->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child + 1 < s->heap_len && s->heap[child + 1]->expires < s->heap[child]->expires)
+            child++;
+        if (child >= s->heap_len || s->heap[child]->expires >= e->expires)
+            break;
+        heap_place(s, at, s->heap[child]);
+        at = child;
+    }
+    heap_place(s, at, e);
+}
+
+static bool heap_make_room(struct store *s)
+{
+    size_t cap = s->heap_cap ? s->heap_cap * 2 : 64;
+    struct entry **fresh;
+
+    if (s->heap_len < s->heap_cap)
+        return true;
+    fresh = realloc(s->heap, cap * sizeof(struct entry *));
+    if (!fresh)
+        return false;
+    s->heap = fresh;
+    s->heap_cap = cap;
+    return true;
+}
+
+static void heap_remove(struct store *s, struct entry *e)
+{
+    struct entry *last;
+
+    if (e->place == FOR_EVER)
+        return;
+    last = s->heap[--s->heap_len];
+    if (last != e)
+        heap_settle(s, (size_t)e->place, last);
+    e->place = FOR_EVER;
+}
+
+// --- entries -----------------------------------------------------------------------------------
+
+static void remove_entry(struct store *s, struct entry *e)
+{
+    heap_remove(s, e);
+    map_remove(&s->map, e->key, e->key_len);
+    free(e);
 }
 
 static bool expired(const struct entry *e, double now)
@@ -59,75 +132,72 @@ static struct entry *find(struct store *s, const char *key, size_t len)
 
     if (!e || !expired(e, clock_mono()))
         return e;
-    free(map_remove(&s->map, key, len));
+    remove_entry(s, e);
     return NULL;
 }
 
-// The key that expires first; of those that never do, any.
-static const struct map_entry *next_to_go(const struct store *s)
+// Removes what has expired, and when there is still no room for one more key, what would expire
+// first; of those that never do, any.
+static void make_room(struct store *s)
 {
-    const struct map_entry *m, *first = NULL;
-    size_t pos = 0;
+    double now = clock_mono();
 
-    while ((m = map_next(&s->map, &pos))) {
-        const struct entry *e = m->value, *best = first ? first->value : NULL;
+    while (s->heap_len > 0 && expired(s->heap[0], now))
+        remove_entry(s, s->heap[0]);
+    while (s->map.count >= s->max_keys) {
+        const struct map_entry *m = NULL;
 
-        if (!best || (e->expires > 0 && (best->expires == 0 || e->expires < best->expires)))
-            first = m;
-    }
-    return first;
-}
-
-static void remove_entry(struct store *s, const struct map_entry *m)
-{
-    struct entry *e = m->value;
-
-    map_remove(&s->map, m->key, m->key_len);
-    free(e);
-}
-
-// Removes what has expired; when that is nothing and the store is full, what would expire first.
-static void sweep(struct store *s)
-{
-    const struct map_entry *m;
-    size_t pos = 0, before = s->map.count;
-
-    s->writes = 0;
-    while ((m = map_next(&s->map, &pos))) {
-        if (!expired(m->value, clock_mono()))
+        if (s->heap_len == 0 && !(m = map_next(&s->map, &s->cursor))) {
+            s->cursor = 0;
             continue;
-        remove_entry(s, m);
-        pos--; // another entry may have moved into the hole
+        }
+        remove_entry(s, m ? m->value : s->heap[0]);
     }
-    if (s->map.count == before && before >= s->max_keys && (m = next_to_go(s)))
-        remove_entry(s, m);
+}
+
+static struct entry *make_entry(const struct store_value *value, double ttl)
+{
+    size_t len = value->type == STORE_STRING ? value->len : 0;
+    struct entry *e = malloc(sizeof(*e) + len + 1);
+
+    if (!e)
+        return NULL;
+    *e = (struct entry){.value = *value, .place = FOR_EVER};
+    e->expires = ttl > 0 ? clock_mono() + ttl : 0;
+    if (value->type == STORE_STRING) {
+        char *text = (char *)(e + 1);
+
+        if (len > 0)
+            memcpy(text, value->text, len);
+        text[len] = '\0';
+        e->value.text = text;
+    }
+    return e;
 }
 
 static bool put(struct store *s, const char *key, size_t key_len, const struct store_value *value,
                 double ttl)
 {
-    size_t len = value->type == STORE_STRING ? value->len : 0;
-    struct entry *e = malloc(sizeof(*e) + len + 1);
+    struct entry *e = make_entry(value, ttl);
+    const struct map_entry *m;
     void *old;
 
     if (!e)
         return false;
-    e->value = *value;
-    e->expires = ttl > 0 ? clock_mono() + ttl : 0;
-    if (value->type == STORE_STRING) {
-        char *text = (char *)(e + 1);
-
-        memcpy(text, value->text, len);
-        text[len] = '\0';
-        e->value.text = text;
-    }
-    if (s->map.count >= s->max_keys || ++s->writes >= SWEEP_EVERY)
-        sweep(s);
-    if (!map_set(&s->map, key, key_len, e, &old)) {
+    if (!map_find(&s->map, key, key_len))
+        make_room(s);
+    if ((e->expires > 0 && !heap_make_room(s)) || !map_set(&s->map, key, key_len, e, &old)) {
         free(e);
         return false;
     }
+    if (old)
+        heap_remove(s, old);
     free(old);
+    m = map_find(&s->map, key, key_len);
+    e->key = m->key;
+    e->key_len = key_len;
+    if (e->expires > 0)
+        heap_settle(s, s->heap_len++, e);
     return true;
 }
 
@@ -146,6 +216,7 @@ bool store_get(struct store *s, const char *key, size_t key_len, struct store_va
                struct buf *text, double *ttl)
 {
     const struct entry *e;
+    size_t at = text ? text->len : 0;
     bool found;
 
     *value = (struct store_value){0};
@@ -161,7 +232,7 @@ bool store_get(struct store *s, const char *key, size_t key_len, struct store_va
     }
     pthread_mutex_unlock(&s->lock);
     if (found && value->type == STORE_STRING)
-        value->text = text->len ? text->data : "";
+        value->text = text->len ? text->data + at : "";
     if (!found)
         *value = (struct store_value){0};
     return found;
@@ -197,24 +268,28 @@ bool store_claim(struct store *s, const char *key, size_t key_len, const struct 
 
 bool store_delete(struct store *s, const char *key, size_t key_len)
 {
-    void *old;
+    struct entry *e;
+    bool found;
 
     pthread_mutex_lock(&s->lock);
-    old = map_remove(&s->map, key, key_len);
+    e = find(s, key, key_len);
+    found = e;
+    if (e)
+        remove_entry(s, e);
     pthread_mutex_unlock(&s->lock);
-    free(old);
-    return old;
+    return found;
 }
 
 size_t store_keys(struct store *s, const char *prefix, size_t prefix_len, struct buf *out)
 {
     const struct map_entry *m;
+    double now = clock_mono();
     size_t pos = 0, count = 0;
 
     pthread_mutex_lock(&s->lock);
     while ((m = map_next(&s->map, &pos))) {
         if (m->key_len < prefix_len || memcmp(m->key, prefix, prefix_len) != 0 ||
-            expired(m->value, clock_mono()))
+            expired(m->value, now))
             continue;
         if (!buf_append(out, m->key, m->key_len + 1))
             break;

@@ -1,7 +1,8 @@
 // store.h - the shared store: what outlives a request and a generation, in memory.
 //
 // Key/value with expiry, counters, and single flight, shared by all threads.  Values are small
-// (strings, numbers, booleans); the number of keys has a maximum, the ones that expire first go.
+// (strings, numbers, booleans); the number of keys has a maximum: what expires first makes room for
+// a new key.
 
 #pragma once
 
@@ -32,8 +33,9 @@ void store_free(struct store *s);
 bool store_set(struct store *s, const char *key, size_t key_len, const struct store_value *value,
                double ttl);
 
-// Reads a value; a string is copied to `text` and value->text points there.  STORE_NONE when the
-// key is absent or expired.  `*ttl` (may be NULL) gets the seconds left, 0 for ever.
+// Reads a value; a string is appended to `text` and value->text points there.  False and STORE_NONE
+// when the key is absent or expired, or the string does not fit.  `*ttl` (may be NULL) gets the
+// seconds left, 0 for ever.
 bool store_get(struct store *s, const char *key, size_t key_len, struct store_value *value,
                struct buf *text, double *ttl);
 
@@ -44,6 +46,7 @@ int64_t store_add(struct store *s, const char *key, size_t key_len, int64_t delt
 bool store_claim(struct store *s, const char *key, size_t key_len, const struct store_value *value,
                  double ttl);
 
+// False when the key was absent or expired.
 bool store_delete(struct store *s, const char *key, size_t key_len);
 
 // Appends the live keys that begin with `prefix`, each followed by a NUL.  Returns their number.

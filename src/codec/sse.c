@@ -1,16 +1,21 @@
 #include "codec/sse.h"
 
+#include <stdint.h>
 #include <string.h>
 
 void sse_init(struct sse *s, size_t event_max)
 {
-    *s = (struct sse){0};
-    buf_init(&s->in, event_max ? event_max : SSE_EVENT_MAX);
+    *s = (struct sse){.event_max = event_max ? event_max : SSE_EVENT_MAX};
+    if (s->event_max > SIZE_MAX / 2)
+        s->event_max = SIZE_MAX / 2;
+    buf_init(&s->in, s->event_max + SSE_FEED_MAX);
+    buf_init(&s->late_name, s->event_max);
 }
 
 void sse_deinit(struct sse *s)
 {
     buf_deinit(&s->in);
+    buf_deinit(&s->late_name);
 }
 
 // Drops the bytes of the event that was handed out last.
@@ -19,49 +24,35 @@ static void drop_taken(struct sse *s)
     if (s->taken == 0)
         return;
     buf_consume(&s->in, s->taken);
-    s->scanned = s->scanned > s->taken ? s->scanned - s->taken : 0;
-    s->taken = 0;
+    s->taken = s->line = s->scanned = 0;
+    s->data_len = s->name_len = 0;
+    s->has_data = s->name_is_late = false;
 }
 
-bool sse_feed(struct sse *s, const char *bytes, size_t n)
+// Finds the end of the line under way: `*stop` gets the first byte of its line break, and the
+// line that follows becomes the one under way once the caller sets s->line to s->scanned.  False
+// when the line is not complete; its bytes are not looked at again.
+static bool find_line_end(struct sse *s, size_t *stop)
 {
-    drop_taken(s);
-    if (!buf_append(&s->in, bytes, n))
-        s->too_large = true;
-    return !s->too_large;
-}
+    const char *data = s->in.data, *end = data + s->in.len, *lf, *cr, *at;
 
-void sse_end(struct sse *s)
-{
-    drop_taken(s);
-    s->ended = true;
-    s->scanned = 0; // a last line may end without a line break now
-}
-
-// The end of the line at `at`: the first byte of its line break, and behind it.  False when the
-// line is not complete.  A CR at the very end may be half of a CRLF.
-static bool find_line(const struct sse *s, const char *at, const char *end, const char **stop,
-                      const char **next)
-{
-    const char *lf = memchr(at, '\n', (size_t)(end - at));
-    const char *cr = memchr(at, '\r', (size_t)((lf ? lf : end) - at));
-
-    if (cr && cr + 1 < end) {
-        *stop = cr;
-        *next = cr + 1 + (cr[1] == '\n');
-        return true;
+    if (s->after_cr && s->line < s->in.len) {
+        // The CR at the end of the last read was all of a line break, or half of one.
+        if (data[s->line] == '\n')
+            s->scanned = ++s->line;
+        s->after_cr = false;
     }
-    if (cr && s->ended) {
-        *stop = cr;
-        *next = end;
-        return true;
+    at = data + s->scanned;
+    lf = memchr(at, '\n', (size_t)(end - at));
+    cr = memchr(at, '\r', (size_t)((lf ? lf : end) - at));
+    if (!lf && !cr) {
+        *stop = s->scanned = s->in.len;
+        return s->ended && s->line < s->in.len;
     }
-    if (cr || !lf) {
-        *stop = *next = end;
-        return !cr && s->ended && at < end;
-    }
-    *stop = lf;
-    *next = lf + 1;
+    at = cr ? cr : lf;
+    *stop = (size_t)(at - data);
+    s->after_cr = cr && cr + 1 == end;
+    s->scanned = *stop + 1 + (cr && cr + 1 == lf);
     return true;
 }
 
@@ -83,81 +74,130 @@ static bool field_value(const char *line, const char *stop, const char *name, si
     return true;
 }
 
-// Takes one line into the event under way.  Several data lines are joined in place: the joined text
-// never outgrows the lines it came from.
-static void take_line(struct sse *s, struct sse_event *event, const char *line, const char *stop)
+// Several data lines are joined in place: the text never outgrows the lines it came from.
+static void take_data(struct sse *s, const char *value, size_t len)
 {
-    const char *value;
     char *to;
 
-    if (*line == ':') {
-        s->comments++;
-    } else if (field_value(line, stop, "data", 4, &value)) {
-        if (!event->data) {
-            event->data = value;
-            event->data_len = (size_t)(stop - value);
-            return;
-        }
-        to = (char *)event->data + event->data_len;
-        *to++ = '\n';
-        memmove(to, value, (size_t)(stop - value));
-        event->data_len += 1 + (size_t)(stop - value);
-    } else if (field_value(line, stop, "event", 5, &value)) {
-        event->name = value;
-        event->name_len = (size_t)(stop - value);
+    if (!s->has_data) {
+        s->has_data = true;
+        s->data_at = (size_t)(value - s->in.data);
+        s->data_len = len;
+        return;
     }
+    to = s->in.data + s->data_at + s->data_len;
+    *to = '\n';
+    memmove(to + 1, value, len);
+    s->data_len += 1 + len;
 }
 
-// Finds the blank line that ends the event at the start of the input.  `*length` gets the bytes of
-// the event with it.
-static bool find_event(struct sse *s, size_t *length)
+static void take_name(struct sse *s, const char *value, size_t len)
 {
-    const char *data = s->in.data, *end = data + s->in.len;
-    const char *at = data + s->scanned, *stop, *next;
+    s->name_at = (size_t)(value - s->in.data);
+    s->name_len = len;
+    s->name_is_late = s->has_data;
+    if (!s->name_is_late)
+        return;
+    // Further data may be joined over this place.
+    buf_clear(&s->late_name);
+    if (!buf_append(&s->late_name, value, len))
+        s->too_large = true;
+}
 
-    while (at < end && find_line(s, at, end, &stop, &next)) {
-        if (stop == at) {
-            *length = (size_t)(next - data);
+static void take_line(struct sse *s, const char *line, const char *stop)
+{
+    const char *value;
+
+    if (*line == ':')
+        s->comments++;
+    else if (field_value(line, stop, "data", 4, &value))
+        take_data(s, value, (size_t)(stop - value));
+    else if (field_value(line, stop, "event", 5, &value))
+        take_name(s, value, (size_t)(stop - value));
+}
+
+// Takes lines until one is blank.  False when the event under way is not complete.
+static bool take_event(struct sse *s)
+{
+    size_t stop;
+
+    while (find_line_end(s, &stop)) {
+        bool blank = stop == s->line;
+
+        if (!blank)
+            take_line(s, s->in.data + s->line, s->in.data + stop);
+        s->line = s->scanned;
+        if (blank)
             return true;
-        }
-        at = next;
-        s->scanned = (size_t)(at - data);
     }
-    if (s->ended && s->in.len > 0) {
-        *length = s->in.len;
+    s->line = s->ended ? s->in.len : s->line;
+    return s->ended;
+}
+
+// Only called when there is more than one event may have: looks whether it is one.
+static bool holds_too_large(struct sse *s)
+{
+    struct sse ahead = *s;
+    size_t begin = 0, stop;
+
+    while (find_line_end(&ahead, &stop)) {
+        bool blank = stop == ahead.line;
+
+        ahead.line = ahead.scanned;
+        if (!blank)
+            continue;
+        if (ahead.line - begin > s->event_max)
+            return true;
+        begin = ahead.line;
+    }
+    return s->in.len - begin > s->event_max;
+}
+
+bool sse_feed(struct sse *s, const char *bytes, size_t n)
+{
+    drop_taken(s);
+    if (s->too_large || !buf_append(&s->in, bytes, n) ||
+        (s->in.len > s->event_max && holds_too_large(s)))
+        s->too_large = true;
+    return !s->too_large;
+}
+
+void sse_end(struct sse *s)
+{
+    drop_taken(s);
+    s->ended = true;
+}
+
+// Skips a BOM at the start of the stream.  False when more bytes are needed to know.
+static bool pass_bom(struct sse *s)
+{
+    static const char bom[] = "\xef\xbb\xbf";
+
+    if (s->started || s->in.len == 0)
         return true;
-    }
-    return false;
+    if (s->in.len < 3 && !s->ended && memcmp(s->in.data, bom, s->in.len) == 0)
+        return false;
+    if (s->in.len >= 3 && memcmp(s->in.data, bom, 3) == 0)
+        buf_consume(&s->in, 3);
+    s->started = true;
+    return true;
 }
 
 bool sse_next(struct sse *s, struct sse_event *event)
 {
-    static const char bom[] = "\xef\xbb\xbf";
-    size_t length;
-
     drop_taken(s);
-    if (!s->started && s->in.len > 0) {
-        if (s->in.len < 3 && !s->ended && memcmp(s->in.data, bom, s->in.len) == 0)
-            return false;
-        if (s->in.len >= 3 && memcmp(s->in.data, bom, 3) == 0)
-            buf_consume(&s->in, 3);
-        s->started = true;
-    }
-    while (s->in.len > 0 && find_event(s, &length)) {
-        const char *at = s->in.data, *end = at + length, *stop, *next;
-
-        *event = (struct sse_event){.name = ""};
-        while (at < end && find_line(s, at, end, &stop, &next)) {
-            if (stop > at)
-                take_line(s, event, at, stop);
-            at = next;
-        }
-        s->scanned = length;
-        s->taken = length;
-        if (event->data || event->name_len > 0) {
-            if (!event->data)
-                event->data = "";
-            return true;
+    if (!pass_bom(s))
+        return false;
+    while (s->in.len > 0 && !s->too_large && take_event(s)) {
+        s->taken = s->line;
+        if (s->has_data || s->name_len > 0) {
+            event->data = s->has_data ? s->in.data + s->data_at : "";
+            event->data_len = s->data_len;
+            event->name = s->name_is_late ? s->late_name.data : s->in.data + s->name_at;
+            event->name_len = s->name_len;
+            if (s->name_len == 0)
+                event->name = "";
+            return !s->too_large;
         }
         drop_taken(s);
     }
@@ -177,11 +217,13 @@ bool sse_write(struct buf *out, const char *name, size_t name_len, const char *d
 
     while (ok) {
         const char *lf = memchr(data, '\n', (size_t)(end - data));
+        const char *cr = memchr(data, '\r', (size_t)((lf ? lf : end) - data));
+        const char *stop = cr ? cr : lf;
 
-        ok = write_line(out, "data: ", data, (size_t)((lf ? lf : end) - data));
-        if (!lf)
+        ok = write_line(out, "data: ", data, (size_t)((stop ? stop : end) - data));
+        if (!stop)
             break;
-        data = lf + 1;
+        data = stop + 1 + (cr && cr + 1 == lf);
     }
     return ok && buf_putc(out, '\n');
 }

@@ -1,6 +1,7 @@
 // lua_sse.c - the module `sse`, see lua/types/sse.lua.
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "codec/sse.h"
 #include "script/modules.h"
@@ -74,6 +75,8 @@ static int l_encode(lua_State *L)
     const char *name = luaL_optlstring(L, 1, "", &name_len);
     const char *data = luaL_checklstring(L, 2, &len);
 
+    luaL_argcheck(L, !memchr(name, '\n', name_len) && !memchr(name, '\r', name_len), 1,
+                  "a name must be one line");
     buf_clear(out);
     if (!sse_write(out, name, name_len, data, len))
         return luaL_error(L, "the event is too large");

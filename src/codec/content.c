@@ -9,8 +9,11 @@
 
 enum {
     LAYERS_MAX = 4,
-    PIPE_MAX = 256 * 1024,    // bytes between two layers
-    INPUT_MAX = 8 * 1024 * 1024 // pending input; the caller feeds what it reads
+    PIPE_MAX = 256 * 1024,       // bytes between two layers
+    INPUT_MAX = 8 * 1024 * 1024, // pending input; the caller feeds what it reads
+    // A layer may turn a few bytes into any number that the next one swallows without a trace.
+    WORK_MAX = 4 * CONTENT_STEP,    // bytes that layers hand each other in one step
+    BETWEEN_MAX = 256 * 1024 * 1024 // and in all
 };
 
 enum coding { GZIP, DEFLATE, BROTLI, ZSTD };
@@ -24,12 +27,14 @@ struct layer {
         ZSTD_DStream *zstd;
     };
     bool started, ended;
+    bool full; // the last run filled its room: there may be more without further input
     struct buf in;
 };
 
 struct content {
     struct layer layers[LAYERS_MAX]; // the first one sees the wire
     size_t count;
+    size_t between; // bytes that one layer made for another so far
 };
 
 // --- construction ------------------------------------------------------------------------------
@@ -51,12 +56,17 @@ static bool coding_of(const char *name, size_t len, enum coding *out)
     return false;
 }
 
+static bool is_separator(char c)
+{
+    return c == ' ' || c == '\t' || c == ',';
+}
+
 // Reads the last coding of the list `at`..`*end` and cuts it off.  False when the list is empty.
 static bool last_coding(const char *at, const char **end, const char **name, size_t *len)
 {
     const char *stop = *end, *comma;
 
-    while (stop > at && strchr(" \t,", stop[-1]))
+    while (stop > at && is_separator(stop[-1]))
         stop--;
     if (stop == at)
         return false;
@@ -209,65 +219,97 @@ static bool begins_again(struct layer *layer)
     return false;
 }
 
-// Moves at most `room` bytes through one layer.  False when its input is corrupt.
-static bool run_layer(struct layer *layer, struct buf *out, size_t room, bool *progress)
+static size_t smaller(size_t a, size_t b)
 {
-    size_t used = 0, made = 0;
-    char *to;
+    return a < b ? a : b;
+}
+
+// Makes at most `room` bytes at `to`.  False when the input is corrupt.
+static bool run_layer(struct layer *layer, char *to, size_t room, size_t *made, bool *progress)
+{
+    size_t used = 0;
     bool ok;
 
+    *made = 0;
     if (!layer->started && layer->in.len < (layer->coding == DEFLATE ? 2 : 1))
         return true;
     if (!layer->started && !start(layer))
         return false;
     if (layer->ended && layer->in.len > 0 && !begins_again(layer))
         return false; // trailing garbage
-    if (layer->ended || room == 0)
+    // zstd takes repeated calls that change nothing for an error.
+    if (layer->ended || room == 0 || (layer->in.len == 0 && !layer->full))
         return true;
-    to = buf_reserve(out, room);
-    if (!to)
-        return false;
     if (layer->coding == BROTLI)
-        ok = run_brotli(layer, to, room, &used, &made);
+        ok = run_brotli(layer, to, room, &used, made);
     else if (layer->coding == ZSTD)
-        ok = run_zstd(layer, to, room, &used, &made);
+        ok = run_zstd(layer, to, room, &used, made);
     else
-        ok = run_zlib(layer, to, room, &used, &made);
-    buf_commit(out, made);
+        ok = run_zlib(layer, to, room, &used, made);
     buf_consume(&layer->in, used);
-    *progress = *progress || used > 0 || made > 0;
+    layer->full = *made == room;
+    *progress = *progress || used > 0 || *made > 0;
     return ok;
 }
 
-static size_t smaller(size_t a, size_t b)
+// Runs a layer whose output the next one reads.
+static bool run_inner(struct content *c, size_t i, size_t *work, bool *progress, bool *too_large)
 {
-    return a < b ? a : b;
+    struct buf *out = &c->layers[i + 1].in;
+    size_t room = smaller(PIPE_MAX / 4, out->max - out->len), made;
+    char *to = buf_reserve(out, room);
+
+    if (!to || !run_layer(&c->layers[i], to, room, &made, progress))
+        return false;
+    buf_commit(out, made);
+    *work += made;
+    c->between += made;
+    *too_large = *too_large || c->between > BETWEEN_MAX;
+    return true;
+}
+
+// Runs the layer whose output the caller gets.  When `out` is full, one byte more tells whether the
+// stream only has its end left or is too large.
+static bool run_last(struct content *c, size_t room, struct buf *out, bool *progress,
+                     bool *too_large)
+{
+    struct layer *layer = &c->layers[c->count - 1];
+    char extra, *to;
+    size_t made;
+
+    if (out->len == out->max) {
+        if (!run_layer(layer, &extra, 1, &made, progress))
+            return false;
+        *too_large = made > 0;
+        return true;
+    }
+    room = smaller(room, out->max - out->len);
+    to = buf_reserve(out, room);
+    if (!to || !run_layer(layer, to, room, &made, progress))
+        return false;
+    buf_commit(out, made);
+    return true;
 }
 
 enum content_result content_step(struct content *c, const char *bytes, size_t n, struct buf *out)
 {
-    size_t start_len = out->len;
-    bool progress = true;
+    size_t end = out->len + CONTENT_STEP, work = 0;
+    bool progress = true, too_large = false;
 
     if (n > 0 && !buf_append(&c->layers[0].in, bytes, n))
         return CONTENT_FAILED;
-    while (progress && out->len - start_len < CONTENT_STEP) {
+    while (progress && out->len < end && work < WORK_MAX) {
         progress = false;
-        for (size_t i = c->count; i-- > 0;) {
-            bool last = i + 1 == c->count;
-            struct buf *to = last ? out : &c->layers[i + 1].in;
-            size_t left = CONTENT_STEP - (out->len - start_len);
-            size_t room = last ? smaller(left, out->max - out->len)
-                               : smaller(PIPE_MAX / 4, to->max - to->len);
-
-            if (!run_layer(&c->layers[i], to, room, &progress))
+        if (!run_last(c, end - out->len, out, &progress, &too_large))
+            return CONTENT_FAILED;
+        for (size_t i = c->count - 1; i-- > 0;)
+            if (!run_inner(c, i, &work, &progress, &too_large))
                 return CONTENT_FAILED;
-        }
+        if (too_large)
+            return CONTENT_TOO_LARGE;
     }
     if (content_complete(c))
         return CONTENT_DONE;
-    if (out->len == out->max)
-        return CONTENT_TOO_LARGE;
     return progress ? CONTENT_MORE_OUTPUT : CONTENT_MORE_INPUT;
 }
 

@@ -1,7 +1,7 @@
 // content.h - undoes HTTP content codings (gzip, deflate, br, zstd) in bounded steps.
 //
 // Pull style, so that a small bomb cannot hold the loop: content_step() makes at most
-// CONTENT_STEP bytes of output per call.
+// CONTENT_STEP bytes of output per call, and what stacked codings hand each other is limited too.
 
 #pragma once
 
@@ -18,8 +18,8 @@ enum content_result {
     CONTENT_MORE_INPUT, // all input was used
     CONTENT_MORE_OUTPUT, // call again: output is waiting
     CONTENT_DONE,       // the coded stream is complete
-    CONTENT_FAILED,     // corrupt data, or trailing garbage
-    CONTENT_TOO_LARGE   // `out` reached its maximum
+    CONTENT_FAILED,     // corrupt data, or trailing garbage; the decoder is of no further use
+    CONTENT_TOO_LARGE   // the output exceeds the maximum of `out`; so is it then
 };
 
 // A decoder for the value of a Content-Encoding header: codings separated by commas, undone right
@@ -28,7 +28,8 @@ enum content_result {
 bool content_new(const char *encoding, size_t len, struct content **out);
 void content_free(struct content *c);
 
-// Feeds input (copied) and appends decoded bytes to `out`; bytes of `n` may be 0 to continue.
+// Feeds input (copied, at most 8 MiB not used yet) and appends decoded bytes to `out`; `n` may be 0
+// to continue.
 enum content_result content_step(struct content *c, const char *bytes, size_t n, struct buf *out);
 
 // True when the coded stream ended cleanly (call at the end of the message).

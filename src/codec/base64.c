@@ -9,18 +9,30 @@ bool base64_encode(struct buf *out, const void *bytes, size_t n, bool url)
 {
     const char *digits = url ? for_urls : standard;
     const unsigned char *in = bytes;
+    size_t rest = n % 3, written = n / 3 * 4 + (rest == 0 ? 0 : url ? rest + 1 : 4), i = 0;
+    char *to = n < SIZE_MAX / 2 ? buf_reserve(out, written) : NULL;
 
-    for (; n > 0; in += 3) {
-        size_t take = n < 3 ? n : 3;
-        uint32_t v = (uint32_t)in[0] << 16 | (take > 1 ? (uint32_t)in[1] << 8 : 0) |
-                     (take > 2 ? in[2] : 0);
-        char quad[4] = {digits[v >> 18], digits[v >> 12 & 63], take > 1 ? digits[v >> 6 & 63] : '=',
-                        take > 2 ? digits[v & 63] : '='};
+    if (!to)
+        return false;
+    for (; i + 3 <= n; i += 3) {
+        uint32_t v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
 
-        if (!buf_append(out, quad, url ? take + 1 : 4))
-            return false;
-        n -= take;
+        *to++ = digits[v >> 18];
+        *to++ = digits[v >> 12 & 63];
+        *to++ = digits[v >> 6 & 63];
+        *to++ = digits[v & 63];
     }
+    if (rest > 0) {
+        uint32_t v = (uint32_t)in[i] << 16 | (rest > 1 ? (uint32_t)in[i + 1] << 8 : 0);
+
+        *to++ = digits[v >> 18];
+        *to++ = digits[v >> 12 & 63];
+        if (rest > 1)
+            *to++ = digits[v >> 6 & 63];
+        for (size_t k = rest; !url && k < 3; k++)
+            *to++ = '=';
+    }
+    buf_commit(out, written);
     return true;
 }
 
@@ -39,10 +51,13 @@ bool base64_decode(struct buf *out, const char *text, size_t n)
 {
     uint32_t v = 0;
     int bits = 0;
+    size_t written = 0;
+    char *to;
 
-    while (n > 0 && text[n - 1] == '=')
+    for (int padding = 0; padding < 2 && n > 0 && text[n - 1] == '='; padding++)
         n--;
-    if (n % 4 == 1)
+    to = n % 4 == 1 ? NULL : buf_reserve(out, n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0));
+    if (!to)
         return false;
     for (size_t i = 0; i < n; i++) {
         int d = digit(text[i]);
@@ -53,9 +68,9 @@ bool base64_decode(struct buf *out, const char *text, size_t n)
         bits += 6;
         if (bits >= 8) {
             bits -= 8;
-            if (!buf_putc(out, (char)(v >> bits)))
-                return false;
+            to[written++] = (char)(v >> bits);
         }
     }
+    buf_commit(out, written);
     return true;
 }

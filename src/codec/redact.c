@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "codec/url.h"
 
+enum { SCHEME_MAX = 16 };
+
 static bool holds_any(const char *text, const char *const *words)
 {
     for (; *words; words++)
@@ -51,7 +53,8 @@ static void append_parameter(struct buf *out, const char *at, const char *stop, 
     buf_init(&value, 64 * 1024);
     url_decode(&name, at, (size_t)(equals - at), true);
     append_plain(out, at, (size_t)(equals - at + 1));
-    if (name.overflow || !buf_cstr(&name) || is_secret_parameter(name.data, callback)) {
+    if (name.overflow || !buf_cstr(&name) || strlen(name.data) != name.len ||
+        is_secret_parameter(name.data, callback)) {
         url_decode(&value, equals + 1, (size_t)(stop - equals - 1), true);
         log_mask(value.len ? value.data : "", value.len, mask, sizeof(mask));
         append_plain(out, mask, strlen(mask));
@@ -93,8 +96,9 @@ void redact_field(struct buf *out, const char *name, const char *value)
         append_plain(out, value, strlen(value));
         return;
     }
-    if (strcasestr(name, "authorization") && space) {
-        append_plain(out, value, (size_t)(space - value + 1)); // the scheme is no secret
+    // A scheme is no secret; a key in its place is longer than any.
+    if (strcasestr(name, "authorization") && space && space - value <= SCHEME_MAX) {
+        append_plain(out, value, (size_t)(space - value + 1));
         value = space + 1;
     }
     log_mask(value, strlen(value), mask, sizeof(mask));

@@ -12,19 +12,39 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// A decimal port; -1 when it is none.
+// A decimal port, 0 for an empty text; -1 when it is none.
 static int read_port(const char *text, size_t len)
 {
     int port = 0;
 
-    if (len == 0 || len > 5)
+    if (len > 5)
         return -1;
     for (size_t i = 0; i < len; i++) {
         if (!isdigit((unsigned char)text[i]))
             return -1;
         port = port * 10 + text[i] - '0';
     }
-    return port <= 65535 ? port : -1;
+    return port <= 65535 && (port > 0 || len == 0) ? port : -1;
+}
+
+// What may stand in a name or IPv4 address; bytes above ASCII are names in other alphabets.
+static bool is_host(const char *text, size_t len)
+{
+    static const char delimiters[] = "/?#@[]\\:%<>\"^`{|}\x7f";
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] <= ' ' || strchr(delimiters, text[i]))
+            return false;
+    return len > 0;
+}
+
+// What may stand in brackets: an IPv6 address, perhaps with a zone.
+static bool is_address(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)text[i]) && (!text[i] || !strchr(":.%-_~", text[i])))
+            return false;
+    return memchr(text, ':', len);
 }
 
 bool url_split_host(const char *text, size_t len, const char **host, size_t *host_len, int *port)
@@ -35,7 +55,7 @@ bool url_split_host(const char *text, size_t len, const char **host, size_t *hos
     if (len > 0 && *text == '[') {
         const char *close = memchr(text, ']', len);
 
-        if (!close || close == text + 1)
+        if (!close || !is_address(text + 1, (size_t)(close - text - 1)))
             return false;
         *host = text + 1;
         *host_len = (size_t)(close - text - 1);
@@ -48,7 +68,7 @@ bool url_split_host(const char *text, size_t len, const char **host, size_t *hos
         colon = memchr(text, ':', len);
         *host = text;
         *host_len = colon ? (size_t)(colon - text) : len;
-        if (*host_len == 0)
+        if (!is_host(text, *host_len))
             return false;
         if (!colon)
             return true;
@@ -66,7 +86,7 @@ bool url_parse(const char *text, size_t len, struct url *out)
         if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
             return false;
     at = memmem(text, len, "://", 3);
-    if (!at || at == text)
+    if (!at || at == text || !isalpha((unsigned char)*text))
         return false;
     out->scheme = text;
     out->scheme_len = (size_t)(at - text);
@@ -174,7 +194,7 @@ bool url_query(struct buf *out, const char *query, size_t len, const char *name)
         found = key.len == strlen(name) && memcmp(key.len ? key.data : "", name, key.len) == 0;
         buf_deinit(&key);
         if (found && equals)
-            url_decode(out, equals + 1, (size_t)(stop - equals - 1), true);
+            return url_decode(out, equals + 1, (size_t)(stop - equals - 1), true);
         query = stop + 1;
     }
     return found;

@@ -6,10 +6,12 @@
 #include <crypt.h>
 #include <lauxlib.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -192,15 +194,17 @@ static int l_jwt_payload(lua_State *L)
 // crypto.bcrypt_hash(password, cost?) -> string
 static int l_bcrypt_hash(lua_State *L)
 {
-    struct crypt_data *data = lua_newuserdatauv(L, sizeof(*data), 0);
     lua_Integer cost = luaL_optinteger(L, 2, 10);
     char salt[CRYPT_GENSALT_OUTPUT_SIZE], random[16];
+    struct crypt_data *data;
     const char *hash;
     size_t len;
     const char *password = luaL_checklstring(L, 1, &len);
 
     luaL_argcheck(L, cost >= 4 && cost <= 15, 2, "out of range");
     luaL_argcheck(L, len <= 72, 1, "bcrypt takes at most 72 bytes");
+    luaL_argcheck(L, strlen(password) == len, 1, "bcrypt takes no NUL byte");
+    data = lua_newuserdatauv(L, sizeof(*data), 0);
     memset(data, 0, sizeof(*data));
     l_random_bytes(L, (unsigned char *)random, sizeof(random));
     if (!crypt_gensalt_rn("$2b$", (unsigned long)cost, random, sizeof(random), salt, sizeof(salt)))
@@ -213,29 +217,37 @@ static int l_bcrypt_hash(lua_State *L)
     return 1;
 }
 
+static bool is_bcrypt(const char *hash)
+{
+    return hash[0] == '$' && hash[1] == '2' && hash[2] && strchr("aby", hash[2]) && hash[3] == '$';
+}
+
 // crypto.bcrypt_check(password, hash) -> boolean
 static int l_bcrypt_check(lua_State *L)
 {
-    struct crypt_data *data = lua_newuserdatauv(L, sizeof(*data), 0);
-    const char *password = luaL_checkstring(L, 1);
-    size_t len;
+    size_t password_len, len;
+    const char *password = luaL_checklstring(L, 1, &password_len);
     const char *wanted = luaL_checklstring(L, 2, &len);
-    const char *hash;
+    struct crypt_data *data = lua_newuserdatauv(L, sizeof(*data), 0);
+    const char *hash = NULL;
 
     memset(data, 0, sizeof(*data));
-    hash = strncmp(wanted, "$2", 2) == 0 ? crypt_r(password, wanted, data) : NULL;
+    // A NUL would end the password early.
+    if (strlen(password) == password_len && is_bcrypt(wanted))
+        hash = crypt_r(password, wanted, data);
     lua_pushboolean(L, hash && *hash != '*' && strlen(hash) == len &&
                            CRYPTO_memcmp(hash, wanted, len) == 0);
     explicit_bzero(data, sizeof(*data));
     return 1;
 }
 
-// Signs with a PEM key.  The signature's length, 0 on failure.
+// Signs with a PEM key.  The signature's length, 0 on failure.  A key that wants a password fails,
+// instead of asking the terminal for it; errors do not stay behind for the TLS code to find.
 static size_t sign(const char *pem, size_t pem_len, const char *text, size_t len,
                    unsigned char *out, size_t size)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
 
     if (!key || !md || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA ||
@@ -245,6 +257,7 @@ static size_t sign(const char *pem, size_t pem_len, const char *text, size_t len
     EVP_MD_CTX_free(md);
     EVP_PKEY_free(key);
     BIO_free(bio);
+    ERR_clear_error();
     return size;
 }
 

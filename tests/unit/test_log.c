@@ -190,7 +190,8 @@ static void control_characters_cannot_forge_a_line_or_drive_a_terminal(void **st
     struct world *w = *state;
 
     configure(w);
-    log_write(w->log, LOG_INFO, "o", NULL, "a\nb\tc\rd\x1b[2J\x7f\xc2\x9b|\xc2\xa0|\xc3\xa4|%c|", 1);
+    log_write(w->log, LOG_INFO, "o", NULL, "a\nb\tc\rd\x1b[2J\x7f\xc2\x9b|\xc2\xa0|\xc3\xa4|%c|",
+              1);
     log_flush(w->log);
     assert_log_matches(w, "\\[o\\] a\\\\nb\\\\tc\\\\x0dd\\\\x1b\\[2J\\\\x7f\\\\xc2\\\\x9b\\|"
                           "\xc2\xa0\\|\xc3\xa4\\|\\\\x01\\|\n$");

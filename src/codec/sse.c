@@ -36,12 +36,6 @@ static bool find_line_end(struct sse *s, size_t *stop)
 {
     const char *data = s->in.data, *end = data + s->in.len, *lf, *cr, *at;
 
-    if (s->after_cr && s->line < s->in.len) {
-        // The CR at the end of the last read was all of a line break, or half of one.
-        if (data[s->line] == '\n')
-            s->scanned = ++s->line;
-        s->after_cr = false;
-    }
     at = data + s->scanned;
     lf = memchr(at, '\n', (size_t)(end - at));
     cr = memchr(at, '\r', (size_t)((lf ? lf : end) - at));
@@ -146,19 +140,35 @@ static bool holds_too_large(struct sse *s)
         ahead.line = ahead.scanned;
         if (!blank)
             continue;
-        if (ahead.line - begin > s->event_max)
+        if (stop - begin > s->event_max)
             return true;
         begin = ahead.line;
     }
     return s->in.len - begin > s->event_max;
 }
 
+// The CR at the end of the last read was all of a line break, or half of one.
+static void pass_lf(struct sse *s)
+{
+    if (!s->after_cr || s->line == s->in.len)
+        return;
+    s->after_cr = false;
+    if (s->in.data[s->line] != '\n')
+        return;
+    if (s->line > 0)
+        s->scanned = ++s->line;
+    else
+        buf_consume(&s->in, 1); // belongs to the event before
+}
+
 bool sse_feed(struct sse *s, const char *bytes, size_t n)
 {
     drop_taken(s);
-    if (s->too_large || !buf_append(&s->in, bytes, n) ||
-        (s->in.len > s->event_max && holds_too_large(s)))
-        s->too_large = true;
+    s->too_large = s->too_large || !buf_append(&s->in, bytes, n);
+    if (!s->too_large) {
+        pass_lf(s);
+        s->too_large = s->in.len > s->event_max && holds_too_large(s);
+    }
     return !s->too_large;
 }
 

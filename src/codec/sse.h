@@ -39,7 +39,7 @@ struct sse {
     bool ended;           // sse_end() was called
 };
 
-// `event_max`: largest event in bytes, 0 for SSE_EVENT_MAX.
+// `event_max`: largest event in bytes, up to its blank line; 0 for SSE_EVENT_MAX.
 void sse_init(struct sse *s, size_t event_max);
 void sse_deinit(struct sse *s);
 

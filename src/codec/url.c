@@ -134,6 +134,8 @@ bool url_host_is_loopback(const char *host, size_t len)
             value = -1;
             parts++;
         } else if (isdigit((unsigned char)host[i])) {
+            if (value == 0) // some read a leading zero as octal
+                return false;
             value = (value < 0 ? 0 : value) * 10 + host[i] - '0';
             if (value > 255)
                 return false;

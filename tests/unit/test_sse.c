@@ -217,11 +217,11 @@ static void nul_bytes_are_data(void **state)
     sse_deinit(&s);
 }
 
-// Whether a stream with one event of `size` bytes, its blank line included, passes in reads of
-// `step` bytes.
-static bool passes(size_t max, size_t size, size_t step)
+// Whether a stream with one event of `size` bytes before its blank line passes in reads of `step`
+// bytes.
+static bool passes(size_t max, size_t size, size_t step, const char *line_break)
 {
-    char *stream = malloc(size + 40);
+    char *stream = malloc(size + 50);
     struct sse_event event;
     size_t seen = 0, len = (size_t)sprintf(stream, "data: before\n\n");
     bool ok = true;
@@ -229,8 +229,8 @@ static bool passes(size_t max, size_t size, size_t step)
 
     memset(stream + len, 'x', size);
     memcpy(stream + len, "data: ", 6);
-    memcpy(stream + len + size - 2, "\n\n", 2);
-    len += size;
+    len += size - strlen(line_break);
+    len += (size_t)sprintf(stream + len, "%s%s", line_break, line_break);
     len += (size_t)sprintf(stream + len, "data: after\n\n");
     sse_init(&s, max);
     for (size_t at = 0; at < len && ok; at += step) {
@@ -250,10 +250,14 @@ static bool passes(size_t max, size_t size, size_t step)
 
 static void an_event_above_the_maximum_fails_the_stream_however_it_is_cut(void **state)
 {
+    static const char *const line_breaks[] = {"\n", "\r\n", "\r"};
+
     (void)state;
-    for (size_t step = 1; step < 300; step++) {
-        assert_true(passes(100, 100, step));
-        assert_false(passes(100, 101, step));
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t step = 1; step < 200; step++) {
+            assert_true(passes(100, 100, step, line_breaks[i]));
+            assert_false(passes(100, 101, step, line_breaks[i]));
+        }
     }
 }
 

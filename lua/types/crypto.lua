@@ -46,7 +46,7 @@ function crypto.pkce(n) end
 ---@return string? json
 ---@return {code: string, message: string}? error
 function crypto.jwt_payload(token) end
---- bcrypt in `$2b$` form; raises above 72 bytes.  Takes some hundred milliseconds.
+--- bcrypt in `$2b$` form; raises above 72 bytes and for a NUL byte.  Takes some hundred milliseconds.
 ---@param password string
 ---@param cost? integer  default 10
 ---@return string

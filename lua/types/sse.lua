@@ -5,7 +5,8 @@ local sse = {}
 
 ---@class SseDecoder
 local SseDecoder = {}
---- Adds bytes as they come.
+--- Adds bytes as they come, at most 1 MiB besides an event that is not complete; take all events
+--- before the next call.
 ---@param bytes string
 ---@return boolean? ok
 ---@return {code: string, message: string}? error  "too_large"
@@ -22,7 +23,7 @@ function SseDecoder:finish() end
 function sse.decoder(max) end
 
 --- One event as bytes: an `event:` line unless the name is nil or "", a `data:` line for each line
---- of the data, a blank line.
+--- of the data, a blank line.  Raises when the name is not one line.
 ---@param name string?
 ---@param data string
 ---@return string

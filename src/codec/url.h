@@ -26,7 +26,8 @@ bool url_parse(const char *text, size_t len, struct url *out);
 // localhost, 127.0.0.0/8, ::1, [::1].
 bool url_host_is_loopback(const char *host, size_t len);
 
-// Splits `host[:port]` of a Host header; *port is 0 when there is none.  False when it is malformed.
+// Splits `host[:port]` of a Host header; *port is 0 when there is none.  False when it is
+// malformed.
 bool url_split_host(const char *text, size_t len, const char **host, size_t *host_len, int *port);
 
 // Appends the percent-decoded text.  `plus`: `+` means space (query strings).  A stray `%` stays.

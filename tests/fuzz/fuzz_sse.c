@@ -1,8 +1,8 @@
-// Feeds the event stream decoder: the first two bytes choose the pieces and the maximum, the rest is
-// the stream.
+// Feeds the event stream decoder: the first two bytes choose the pieces and the maximum, the rest
+// is the stream.
 //
-// Besides memory errors it looks for broken promises: the same bytes in one piece and in pieces give
-// the same events, no event exceeds the maximum, and what is written decodes to itself.
+// Besides memory errors it looks for broken promises: the same bytes in one piece and in pieces
+// give the same events, no event exceeds the maximum, and what is written decodes to itself.
 
 #include <stdint.h>
 #include <stdlib.h>

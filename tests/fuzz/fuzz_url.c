@@ -1,7 +1,7 @@
 // Feeds the readers of URLs, Host headers, query strings and base64, and the redaction for logs.
 //
-// Besides memory errors it looks for broken promises: parts lie inside of the text and mean the same
-// when parsed again, what is encoded decodes to itself, and no control character reaches a log.
+// Besides memory errors it looks for broken promises: parts lie inside of the text and hold no
+// delimiters, what is encoded decodes to itself, and no control character reaches a log.
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -39,7 +39,7 @@ static int l_push_broken(lua_State *L, const struct transfer *t)
 
 struct response *l_check_response(lua_State *L, int index)
 {
-    struct response *r = luaL_checkudata(L, index, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, index, OBJECT_RESPONSE);
 
     if (!r->transfer)
         luaL_error(L, "the response is closed");
@@ -47,16 +47,6 @@ struct response *l_check_response(lua_State *L, int index)
 }
 
 // --- building the request ------------------------------------------------------------------------
-
-static void l_check_field(lua_State *L, const char *name, const char *value, size_t len)
-{
-    for (const char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("!#$%&'*+-.^_`|~", *c))
-            luaL_error(L, "'%s' is not a header name", name);
-    for (size_t i = 0; i < len; i++)
-        if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0')
-            luaL_error(L, "the value of header '%s' holds a line break", name);
-}
 
 // Refuses to send a secret anywhere but to the host it belongs to, and never without TLS when its
 // base URL has it.
@@ -75,7 +65,7 @@ static void l_add_field(lua_State *L, struct buf *out, const char *name, const c
 {
     const char *mark;
 
-    l_check_field(L, name, value, len);
+    l_check_field(L, name, strlen(name), value, len);
     buf_puts(out, name);
     buf_puts(out, ": ");
     while ((mark = memmem(value, len, "{secret}", SECRET_MARK_LEN))) {
@@ -157,7 +147,7 @@ static const char *proxy_for(const struct script_state *s, const struct credenti
 
 static int l_response_close(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
 
     if (!r->transfer)
         return 0;
@@ -169,6 +159,8 @@ static int l_response_close(lua_State *L)
         sse_deinit(&r->sse);
     return 0;
 }
+
+static void l_make_metatable(lua_State *L);
 
 // The other side of every wait here: libcurl has news.  No Lua, only a wake-up.
 static void on_transfer_change(struct transfer *t)
@@ -195,9 +187,7 @@ static int l_http_start(lua_State *L)
     lua_settop(L, 1);
     if (!s->host)
         return luaL_error(L, "there is no network while scripts are checked");
-    r = lua_newuserdatauv(L, sizeof(*r), 1);
-    memset(r, 0, sizeof(*r));
-    luaL_setmetatable(L, RESPONSE_TYPE);
+    r = l_new_object(L, OBJECT_RESPONSE, sizeof(*r), 1, l_make_metatable);
     lua_pushvalue(L, 1); // keeps url and body alive
     lua_setiuservalue(L, 2, 1);
 
@@ -519,7 +509,7 @@ static int l_response_headers(lua_State *L)
 // Fields and methods: `status` is looked up, the rest are methods in the upvalue.
 static int l_response_index(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
     const char *key = luaL_checkstring(L, 2);
 
     if (strcmp(key, "status") == 0) {
@@ -531,7 +521,7 @@ static int l_response_index(lua_State *L)
     return 1;
 }
 
-int luaopen_http(lua_State *L)
+static void l_make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"wait", l_response_wait},
                                        {"header", l_response_header},
@@ -542,18 +532,16 @@ int luaopen_http(lua_State *L)
                                        {"next_event", l_response_next_event},
                                        {"close", l_response_close},
                                        {0}};
+
+    l_fill_object(L, methods, l_response_index, l_response_close);
+    lua_pushcfunction(L, l_response_close);
+    lua_setfield(L, -2, "__close");
+}
+
+int luaopen_http(lua_State *L)
+{
     static const luaL_Reg functions[] = {{"start", l_http_start}, {"request", l_http_request}, {0}};
 
-    if (luaL_newmetatable(L, RESPONSE_TYPE)) {
-        luaL_newlib(L, methods);
-        lua_pushcclosure(L, l_response_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

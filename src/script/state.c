@@ -324,8 +324,11 @@ void state_trim(struct script_state *s)
     task_drop_idle(s);
     buf_deinit(&s->scratch);
     buf_deinit(&s->scratch2);
-    if (s->L)
-        lua_gc(s->L, LUA_GCCOLLECT);
+    if (!s->L)
+        return;
+    // What has a finalizer goes in the second round, and takes what it refers to along.
+    lua_gc(s->L, LUA_GCCOLLECT);
+    lua_gc(s->L, LUA_GCCOLLECT);
 }
 
 // --- protected loading ------------------------------------------------------------------------

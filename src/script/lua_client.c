@@ -138,7 +138,7 @@ static int l_body(lua_State *L)
 static bool is_token(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("!#$%&'*+-.^_`|~", name[i]))
+        if (!isalnum((unsigned char)name[i]) && (!name[i] || !strchr("!#$%&'*+-.^_`|~", name[i])))
             return false;
     return len > 0;
 }
@@ -155,11 +155,13 @@ static void l_add_field(lua_State *L, struct buf *out, int name_index, int value
     for (size_t i = 0; i < len; i++)
         if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0')
             luaL_error(L, "the value of header '%s' holds a line break", name);
+    // Only whole lines: remove_field() relies on them.
+    if (!buf_reserve(out, name_len + len + 4))
+        luaL_error(L, "too many response headers");
     buf_append(out, name, name_len);
     buf_append(out, ": ", 2);
     buf_append(out, value, len);
-    if (!buf_append(out, "\r\n", 2))
-        luaL_error(L, "too many response headers");
+    buf_append(out, "\r\n", 2);
 }
 
 // Removes the line of that name from a block of header lines.

@@ -1,10 +1,12 @@
 #include "app/cliproxy.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "app/listen.h"
@@ -18,6 +20,8 @@ static const double DEBOUNCE = 0.2;
 struct cliproxy {
     struct cliproxy_options options;
     char *config_path;
+    char config_directory[1024];
+    uint64_t files_seen; // see files_changed()
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t async;
@@ -125,11 +129,44 @@ static void on_ready(void *ctx, struct generation *g)
         log_error(p->log, "all proxy routes are closed: %s", closed);
 }
 
+// What tells one version of a file from another, mixed into one number.
+static uint64_t mix_file(uint64_t seen, const char *path)
+{
+    struct stat st;
+    uint64_t facts[4] = {0};
+
+    if (path && stat(path, &st) == 0) {
+        facts[0] = st.st_ino;
+        facts[1] = (uint64_t)st.st_size;
+        facts[2] = (uint64_t)st.st_mtim.tv_sec;
+        facts[3] = (uint64_t)st.st_mtim.tv_nsec;
+    }
+    for (size_t i = 0; i < 4; i++)
+        seen = (seen ^ facts[i]) * 0x9e3779b97f4a7c15u;
+    return seen;
+}
+
+// True when the configuration or the certificate is another one than at the last look.
+static bool files_changed(struct cliproxy *p, const struct config *config)
+{
+    char *cert = config_expand_path(config, "tls.cert"), *key = config_expand_path(config, "tls.key");
+    uint64_t seen = mix_file(mix_file(mix_file(1, p->config_path), cert), key);
+    bool changed = seen != p->files_seen;
+
+    free(cert);
+    free(key);
+    p->files_seen = seen;
+    return changed;
+}
+
 static void on_change(void *ctx, const char *path)
 {
     struct cliproxy *p = ctx;
     struct generation *g = reload_current(p->reload);
 
+    // The folder of the configuration may hold much else, a log for instance.
+    if (strcmp(path, p->config_directory) == 0 && !files_changed(p, g->config))
+        return;
     log_debug(p->log, "something changed in %s", path);
     renew_tls(p, g->config);
     reload_look(p->reload);
@@ -143,9 +180,10 @@ static void watch_all(struct cliproxy *p, const struct config *config)
     char *cert = config_expand_path(config, "tls.cert");
     const char *slash = strrchr(p->config_path, '/');
 
-    snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - p->config_path) : 1,
+    snprintf(p->config_directory, sizeof(p->config_directory), "%.*s",
+             slash > p->config_path ? (int)(slash - p->config_path) : 1,
              slash ? p->config_path : ".");
-    watcher_add(p->watcher, *directory ? directory : "/", false);
+    watcher_add(p->watcher, p->config_directory, false);
     if (scripts && *scripts)
         watcher_add(p->watcher, scripts, true);
     if (p->tls && cert && (slash = strrchr(cert, '/'))) {
@@ -295,6 +333,21 @@ static bool check_safety(struct cliproxy *p, const struct config *config, struct
     return false;
 }
 
+static bool ports_are_free(struct cliproxy *p, struct buf *error)
+{
+    for (size_t i = 0; i < p->plan.count; i++) {
+        int result = listen_probe(&p->plan.addresses[i]);
+
+        if (result == 0)
+            continue;
+        buf_puts(error, "cannot listen on ");
+        listen_format(&p->plan.addresses[i], p->tls, error);
+        buf_printf(error, ": %s", strerror(-result));
+        return false;
+    }
+    return true;
+}
+
 static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
 {
     struct worker_options options = {.log = p->log,
@@ -346,11 +399,12 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     else if (!p->watcher || !p->reload)
         buf_puts(error, "out of memory");
     else if (listen_plan(config, &p->plan, error) && check_safety(p, config, error) &&
-             settings_tls(config, &p->tls, error)) {
+             settings_tls(config, &p->tls, error) && ports_are_free(p, error)) {
         g = reload_first(p->reload, config, settings_workers(config), error);
         ok = g && start_workers(p, g, error);
         if (ok)
             watch_all(p, config);
+        files_changed(p, config);
         p->config = config_ref(config);
     }
     config_unref(config);

@@ -40,7 +40,7 @@ static int l_push_broken(lua_State *L, const struct transfer *t)
 
 struct response *l_check_response(lua_State *L, int index)
 {
-    struct response *r = luaL_checkudata(L, index, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, index, OBJECT_RESPONSE);
 
     if (!r->transfer)
         luaL_error(L, "the response is closed");
@@ -48,16 +48,6 @@ struct response *l_check_response(lua_State *L, int index)
 }
 
 // --- building the request ------------------------------------------------------------------------
-
-static void l_check_field(lua_State *L, const char *name, const char *value, size_t len)
-{
-    for (const char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("!#$%&'*+-.^_`|~", *c))
-            luaL_error(L, "'%s' is not a header name", name);
-    for (size_t i = 0; i < len; i++)
-        if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0')
-            luaL_error(L, "the value of header '%s' holds a line break", name);
-}
 
 // Refuses to send a secret anywhere but to the host it belongs to, and never without TLS when its
 // base URL has it.
@@ -76,7 +66,7 @@ static void l_add_field(lua_State *L, struct buf *out, const char *name, const c
 {
     const char *mark;
 
-    l_check_field(L, name, value, len);
+    l_check_field(L, name, strlen(name), value, len);
     buf_puts(out, name);
     buf_puts(out, ": ");
     while ((mark = memmem(value, len, "{secret}", SECRET_MARK_LEN))) {
@@ -165,7 +155,7 @@ static const char *proxy_for(const struct script_state *s, const struct credenti
 
 static int l_response_close(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
 
     if (!r->transfer)
         return 0;
@@ -175,8 +165,12 @@ static int l_response_close(lua_State *L)
     buf_deinit(&r->body);
     if (r->reading_events)
         sse_deinit(&r->sse);
+    lua_pushnil(L); // the request with its body need not wait for the collector
+    lua_setiuservalue(L, 1, 1);
     return 0;
 }
+
+static void l_make_metatable(lua_State *L);
 
 // The other side of every wait here: libcurl has news.  No Lua, only a wake-up.
 static void on_transfer_change(struct transfer *t)
@@ -203,9 +197,7 @@ static int l_http_start(lua_State *L)
     lua_settop(L, 1);
     if (!s->host)
         return luaL_error(L, "there is no network while scripts are checked");
-    r = lua_newuserdatauv(L, sizeof(*r), KEEP_COUNT);
-    memset(r, 0, sizeof(*r));
-    luaL_setmetatable(L, RESPONSE_TYPE);
+    r = l_new_object(L, OBJECT_RESPONSE, sizeof(*r), KEEP_COUNT, l_make_metatable);
 
     request.url = l_string_field(L, "url", "", &url_len, KEEP_URL);
     request.body = l_string_field(L, "body", NULL, &request.body_len, KEEP_BODY);
@@ -531,7 +523,7 @@ static int l_response_headers(lua_State *L)
 // Fields and methods: `status` is looked up, the rest are methods in the upvalue.
 static int l_response_index(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
     const char *key = luaL_checkstring(L, 2);
 
     if (strcmp(key, "status") == 0) {
@@ -543,7 +535,7 @@ static int l_response_index(lua_State *L)
     return 1;
 }
 
-int luaopen_http(lua_State *L)
+static void l_make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"wait", l_response_wait},
                                        {"header", l_response_header},
@@ -554,18 +546,16 @@ int luaopen_http(lua_State *L)
                                        {"next_event", l_response_next_event},
                                        {"close", l_response_close},
                                        {0}};
+
+    l_fill_object(L, methods, l_response_index, l_response_close);
+    lua_pushcfunction(L, l_response_close);
+    lua_setfield(L, -2, "__close");
+}
+
+int luaopen_http(lua_State *L)
+{
     static const luaL_Reg functions[] = {{"start", l_http_start}, {"request", l_http_request}, {0}};
 
-    if (luaL_newmetatable(L, RESPONSE_TYPE)) {
-        luaL_newlib(L, methods);
-        lua_pushcclosure(L, l_response_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -82,6 +82,31 @@ int l_push_failure(lua_State *L, const char *code, const char *format, ...)
     return 2;
 }
 
+// --- headers ---------------------------------------------------------------------------------
+
+static bool is_token(const char *text, size_t len)
+{
+    // 1 for the characters of a token (RFC 9110 5.6.2), by byte.
+    static const char token[256] = {
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1,
+        ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,
+        ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    };
+
+    for (size_t i = 0; i < len; i++)
+        if (!token[(unsigned char)text[i]])
+            return false;
+    return len > 0;
+}
+
+void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len)
+{
+    if (!is_token(name, name_len))
+        luaL_error(L, "'%s' is not a header name", name);
+    if (memchr(value, '\r', len) || memchr(value, '\n', len) || memchr(value, '\0', len))
+        luaL_error(L, "the value of header '%s' holds a line break", name);
+}
+
 // --- loading ---------------------------------------------------------------------------------
 
 // Stops scripts that do not come to an end, or take all memory, while they load.  Loading happens
@@ -319,8 +344,11 @@ void state_trim(struct script_state *s)
     task_drop_idle(s);
     buf_deinit(&s->scratch);
     buf_deinit(&s->scratch2);
-    if (s->L)
-        lua_gc(s->L, LUA_GCCOLLECT);
+    if (!s->L)
+        return;
+    // What has a finalizer goes in the second round, and takes what it refers to along.
+    lua_gc(s->L, LUA_GCCOLLECT);
+    lua_gc(s->L, LUA_GCCOLLECT);
 }
 
 // --- protected loading ------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include "script/bundle.h"
 #include "script/credentials.h"
 #include "script/host.h"
+#include "script/object.h"
 #include "store/store.h"
 
 struct task;
@@ -41,6 +42,7 @@ struct script_state {
     size_t task_count;
     struct list idle_threads; // finished coroutines kept for the next task
     size_t idle_count;
+    const void *metatables[OBJECT_TYPES]; // see object.h
     // For bindings that pass bytes through; never used across a wait.
     struct buf scratch, scratch2;
     const char *version;      // of the program
@@ -69,6 +71,9 @@ bool state_verify(struct script_state *s, struct buf *error);
 void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
+
+// Raises unless name and value make one header line: a token, and no line break or NUL.
+void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);
 
 // Pushes a module that is loaded already, or nil.
 void state_push_module(lua_State *L, const char *name);

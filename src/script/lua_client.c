@@ -143,11 +143,13 @@ static void l_add_field(lua_State *L, struct buf *out, int name_index, int value
     const char *value = luaL_checklstring(L, value_index, &len);
 
     l_check_field(L, name, name_len, value, len);
+    // Only whole lines: remove_field() relies on them.
+    if (!buf_reserve(out, name_len + len + 4))
+        luaL_error(L, "too many response headers");
     buf_append(out, name, name_len);
     buf_append(out, ": ", 2);
     buf_append(out, value, len);
-    if (!buf_append(out, "\r\n", 2))
-        luaL_error(L, "too many response headers");
+    buf_append(out, "\r\n", 2);
 }
 
 // Removes the line of that name from a block of header lines.

@@ -192,8 +192,8 @@ static int l_jwt_payload(lua_State *L)
 // crypto.bcrypt_hash(password, cost?) -> string
 static int l_bcrypt_hash(lua_State *L)
 {
-    struct crypt_data *data = lua_newuserdatauv(L, sizeof(*data), 0);
     lua_Integer cost = luaL_optinteger(L, 2, 10);
+    struct crypt_data *data = lua_newuserdatauv(L, sizeof(*data), 0);
     char salt[CRYPT_GENSALT_OUTPUT_SIZE], random[16];
     const char *hash;
     size_t len;
@@ -230,12 +230,19 @@ static int l_bcrypt_check(lua_State *L)
     return 1;
 }
 
+// Without this OpenSSL would ask on the terminal.
+static int no_passphrase(char *out, int size, int writing, void *ctx)
+{
+    (void)out, (void)size, (void)writing, (void)ctx;
+    return -1;
+}
+
 // Signs with a PEM key.  The signature's length, 0 on failure.
 static size_t sign(const char *pem, size_t pem_len, const char *text, size_t len,
                    unsigned char *out, size_t size)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
 
     if (!key || !md || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA ||

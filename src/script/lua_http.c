@@ -14,6 +14,7 @@ enum {
     FIELDS_MAX = 128,                // request headers
     FIELD_BYTES_MAX = 256 * 1024,    // all of them
     BODY_MAX = 64 * 1024 * 1024,     // default for Response:body()
+    SECONDS_MAX = 24 * 3600,         // of a wait
     SECRET_MARK_LEN = sizeof("{secret}") - 1
 };
 
@@ -84,9 +85,10 @@ static void l_add_field(lua_State *L, struct buf *out, const char *name, const c
 static size_t l_collect_fields(lua_State *L, struct buf *out, const struct credential *c)
 {
     size_t count = 0;
+    int type = lua_getfield(L, 1, "headers"); // may run a metamethod, which may use the scratch
 
     buf_clear(out);
-    if (lua_getfield(L, 1, "headers") != LUA_TNIL) {
+    if (type != LUA_TNIL) {
         luaL_checktype(L, -1, LUA_TTABLE);
         lua_pushnil(L);
         while (lua_next(L, -2)) {
@@ -107,8 +109,12 @@ static size_t l_collect_fields(lua_State *L, struct buf *out, const struct crede
     return count;
 }
 
+// What the transfer points to; the script may change its request table at any time.
+enum { KEEP_URL = 1, KEEP_BODY, KEEP_METHOD, KEEP_CREDENTIAL, KEEP_COUNT = KEEP_CREDENTIAL };
+
+// The string of that name, kept alive in a user value of the response at index 2.
 static const char *l_string_field(lua_State *L, const char *name, const char *fallback,
-                                  size_t *len)
+                                  size_t *len, int keep)
 {
     const char *value = fallback;
 
@@ -117,7 +123,7 @@ static const char *l_string_field(lua_State *L, const char *name, const char *fa
             luaL_error(L, "'%s' must be a string", name);
         value = lua_tolstring(L, -1, len);
     }
-    lua_pop(L, 1); // the request table, which the response keeps, holds it
+    lua_setiuservalue(L, 2, keep);
     return value;
 }
 
@@ -131,6 +137,8 @@ static double l_timeout(lua_State *L, const char *name, const char *config_path)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    if (seconds > SECONDS_MAX)
+        seconds = SECONDS_MAX;
     return seconds > 0 ? seconds : config_number(state_of(L)->config, config_path);
 }
 
@@ -189,17 +197,15 @@ static int l_http_start(lua_State *L)
     lua_settop(L, 1);
     if (!s->host)
         return luaL_error(L, "there is no network while scripts are checked");
-    r = l_new_object(L, OBJECT_RESPONSE, sizeof(*r), 1, l_make_metatable);
-    lua_pushvalue(L, 1); // keeps url and body alive
-    lua_setiuservalue(L, 2, 1);
+    r = l_new_object(L, OBJECT_RESPONSE, sizeof(*r), KEEP_COUNT, l_make_metatable);
 
-    request.url = l_string_field(L, "url", "", &url_len);
-    request.body = l_string_field(L, "body", NULL, &request.body_len);
-    request.method = l_string_field(L, "method", request.body ? "POST" : "GET", NULL);
+    request.url = l_string_field(L, "url", "", &url_len, KEEP_URL);
+    request.body = l_string_field(L, "body", NULL, &request.body_len, KEEP_BODY);
+    request.method = l_string_field(L, "method", request.body ? "POST" : "GET", NULL, KEEP_METHOD);
     if (!url_parse(request.url, url_len, &url) ||
         (strncasecmp(url.scheme, "http", 4) != 0 || url.scheme_len > 5))
         return luaL_error(L, "the url of a request must be an absolute http or https URL");
-    id = l_string_field(L, "credential", NULL, NULL);
+    id = l_string_field(L, "credential", NULL, NULL, KEEP_CREDENTIAL);
     if (id) {
         c = credentials_find(s->credentials, id);
         if (!c)
@@ -232,7 +238,13 @@ static int l_http_start(lua_State *L)
 
 static double l_deadline(lua_State *L, int index)
 {
-    return lua_isnoneornil(L, index) ? 0 : clock_mono() + luaL_checknumber(L, index);
+    double seconds = luaL_optnumber(L, index, 0);
+
+    if (lua_isnoneornil(L, index))
+        return 0; // none
+    if (!(seconds > 0))
+        seconds = 0;
+    return clock_mono() + (seconds < SECONDS_MAX ? seconds : SECONDS_MAX);
 }
 
 static int l_wait_ready(lua_State *L, int status, lua_KContext ctx)

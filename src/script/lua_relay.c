@@ -154,6 +154,8 @@ static void append_renamed(const struct relay *r, struct buf *out, const char *d
     }
     qsort(found, n, sizeof(*found), by_place);
     for (size_t i = 0; i < n; i++) {
+        if (found[i].at < from)
+            continue; // the same path was given twice
         buf_append(out, from, (size_t)(found[i].at - from));
         buf_append(out, r->model.data, r->model.len);
         from = found[i].at + found[i].len;

@@ -134,13 +134,13 @@ static void l_run_script(lua_State *L, const struct script *script, const char *
 {
     int status;
 
+    lua_pushfstring(L, "@%s", script->name);
     lua_pushlightuserdata(L, (void *)&LOADED_KEY);
     lua_setfield(L, 2, name);
-    lua_pushfstring(L, "@%s", script->name);
     status = luaL_loadbufferx(L, script->code, script->code_len, lua_tostring(L, -1), "b");
     lua_remove(L, -2);
     if (status == LUA_OK) {
-        lua_pushstring(L, name);
+        lua_pushvalue(L, 1); // the name
         status = lua_pcall(L, 1, 1, 0);
     }
     lua_pushnil(L);
@@ -186,15 +186,33 @@ static int l_require(lua_State *L)
 // --- the sandbox -----------------------------------------------------------------------------
 
 static const char *const allowed[] = {
-    "assert", "error",    "getmetatable", "ipairs", "next",     "pairs",        "pcall",
-    "rawequal", "rawget", "rawlen",       "rawset", "select",   "setmetatable", "tonumber",
-    "tostring", "type",   "xpcall",       "math",   "string",   "table",        "utf8",
-    "_VERSION", NULL};
+    "assert", "error",  "getmetatable", "ipairs",   "next",     "pairs", "pcall",
+    "rawequal", "rawget", "rawlen",     "rawset",   "select",   "tonumber", "tostring",
+    "type",   "xpcall", "math",         "string",   "table",    "utf8",  "_VERSION", NULL};
 
 static int l_new_global(lua_State *L)
 {
     return luaL_error(L, "attempt to set the global '%s'; globals are read-only",
                       luaL_tolstring(L, 2, NULL));
+}
+
+// setmetatable() without finalizers: they run in the collector, where no hook can stop one that
+// never ends.  `__close` is there for cleaning up.
+static int l_setmetatable(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+    lua_settop(L, 2);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    if (lua_istable(L, 2)) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "scripts have no finalizers: use <close>");
+        lua_pop(L, 1);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
 }
 
 static void l_open_library(lua_State *L, const char *name, lua_CFunction open)
@@ -237,6 +255,8 @@ static void l_make_sandbox(lua_State *L)
     lua_setfield(L, -2, "os");
     lua_pushcfunction(L, l_require);
     lua_setfield(L, -2, "require");
+    lua_pushcfunction(L, l_setmetatable);
+    lua_setfield(L, -2, "setmetatable");
 
     lua_newtable(L); // the proxy that becomes the globals table
     lua_pushvalue(L, -1);
@@ -340,20 +360,21 @@ static int l_traceback(lua_State *L)
     return 1;
 }
 
-// Calls the function and arguments on the stack under the load limit; false with the message.
-// `what` names the script.
-static bool call_limited(struct script_state *s, const char *what, int arguments,
-                         struct buf *error)
+// Calls function(argument) under the load limit; false with the message.  `what` names the script.
+// Nothing here takes memory of the state before the call is protected.
+static bool call_limited(struct script_state *s, const char *what, lua_CFunction function,
+                         const void *argument, struct buf *error)
 {
     lua_State *L = s->L;
-    int base = lua_gettop(L) - arguments;
+    int base = lua_gettop(L) + 1;
     int status;
 
     lua_pushcfunction(L, l_traceback);
-    lua_insert(L, base);
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, (void *)argument);
     s->load_deadline = clock_thread() + s->limits.hard;
     lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 10000);
-    status = lua_pcall(L, arguments, 0, base);
+    status = lua_pcall(L, 1, 0, base);
     lua_sethook(L, NULL, 0, 0);
     s->load_deadline = 0;
     if (status != LUA_OK) {
@@ -369,11 +390,17 @@ static bool call_limited(struct script_state *s, const char *what, int arguments
     return true;
 }
 
+// require(name), with the name as a C string.
+static int l_require_named(lua_State *L)
+{
+    lua_pushstring(L, lua_touserdata(L, 1));
+    lua_replace(L, 1);
+    return l_require(L);
+}
+
 bool state_require(struct script_state *s, const char *name, struct buf *error)
 {
-    lua_pushcfunction(s->L, l_require);
-    lua_pushstring(s->L, name);
-    return call_limited(s, name, 1, error);
+    return call_limited(s, name, l_require_named, name, error);
 }
 
 void state_push_module(lua_State *L, const char *name)
@@ -394,23 +421,31 @@ static void module_name(const char *path, char *out, size_t size)
             *c = '.';
 }
 
+// check(path, module) for a script that is loaded.
+static int l_check_script(lua_State *L)
+{
+    const struct script *script = lua_touserdata(L, 1);
+    char name[256];
+
+    module_name(script->name, name, sizeof(name));
+    lua_pushcfunction(L, l_check_shape);
+    lua_pushstring(L, script->name);
+    state_push_module(L, name);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 bool state_verify(struct script_state *s, struct buf *error)
 {
     bool ok = true;
     char name[256];
 
     for (size_t i = 0; i < s->bundle->count; i++) {
-        module_name(s->bundle->scripts[i].name, name, sizeof(name));
-        if (!state_require(s, name, error)) {
-            ok = false;
-            continue;
-        }
-        lua_pushcfunction(s->L, l_check_shape);
-        lua_pushstring(s->L, s->bundle->scripts[i].name);
-        lua_rawgetp(s->L, LUA_REGISTRYINDEX, &LOADED_KEY);
-        lua_getfield(s->L, -1, name);
-        lua_remove(s->L, -2);
-        ok = call_limited(s, s->bundle->scripts[i].name, 2, error) && ok;
+        const struct script *script = &s->bundle->scripts[i];
+
+        module_name(script->name, name, sizeof(name));
+        ok = state_require(s, name, error) &&
+             call_limited(s, script->name, l_check_script, script, error) && ok;
     }
     return ok;
 }

@@ -86,6 +86,31 @@ static void l_long_run(lua_State *L, lua_Debug *ar)
     }
 }
 
+// --- the bottom of every coroutine ------------------------------------------------------------
+
+// Turns what was raised into text while its stack is still there.
+static int l_describe(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+static int l_entry_end(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)ctx;
+    return status == LUA_OK || status == LUA_YIELD ? 0 : lua_error(L);
+}
+
+// Calls the task's function.  An error is caught down here, so that its message is made under
+// protection, and because an error that a hook raised leaves hooks off until something catches it.
+static int l_entry(lua_State *L)
+{
+    lua_pushcfunction(L, l_describe);
+    lua_insert(L, 1);
+    return l_entry_end(L, lua_pcallk(L, lua_gettop(L) - 2, 0, 1, 0, l_entry_end), 0);
+}
+
 // --- the life of a task ----------------------------------------------------------------------
 
 // The idle handle only keeps the loop from blocking while tasks are ready.
@@ -192,6 +217,7 @@ struct task *task_new(struct script_state *state)
         return NULL;
     }
     *(struct task **)lua_getextraspace(t->thread) = t;
+    lua_pushcfunction(t->thread, l_entry);
     list_append(&state->tasks, &t->in_state);
     state->task_count++;
     return t;
@@ -199,7 +225,7 @@ struct task *task_new(struct script_state *state)
 
 void task_start(struct task *t, int arguments)
 {
-    t->arguments = arguments;
+    t->arguments = arguments + 1; // and the function, for l_entry()
     make_ready(t);
 }
 
@@ -219,7 +245,9 @@ static void end_task(struct task *t, enum task_result result, const char *messag
 
     unpark(t);
     list_remove(&t->in_ready);
-    // Close variables run here, still as this task and under its limits.
+    // Close variables run here, still as this task and under its limits, which start afresh.
+    lua_sethook(t->thread, NULL, 0, 0);
+    t->stopped = false;
     t->cpu = 0;
     t->grown = 0;
     t->memory_at = s->memory;
@@ -235,18 +263,6 @@ static void end_task(struct task *t, enum task_result result, const char *messag
         t->on_end(t, result, copy ? copy : "");
     free(copy);
     free(t);
-}
-
-static void fail_task(struct task *t)
-{
-    const char *message = lua_tostring(t->thread, -1);
-
-    if (!message) {
-        luaL_tolstring(t->thread, -1, NULL);
-        message = lua_tostring(t->thread, -1);
-    }
-    luaL_traceback(t->thread, t->thread, message, 0);
-    end_task(t, TASK_FAILED, lua_tostring(t->thread, -1));
 }
 
 // The one place where Lua runs.
@@ -275,7 +291,8 @@ static void run_task(struct task *t, struct watch *watch)
     } else if (status == LUA_OK) {
         end_task(t, TASK_OK, NULL);
     } else {
-        fail_task(t);
+        // A string: l_describe() made it, or Lua did when there was no memory for that.
+        end_task(t, TASK_FAILED, lua_tostring(t->thread, -1));
     }
 }
 
@@ -301,9 +318,13 @@ void task_nudge(struct task *t)
 
 void wait_deinit(struct wait *w)
 {
-    if (w->task)
-        w->task->parked = NULL;
+    struct task *t = w->task;
+
+    if (!t)
+        return;
     w->task = NULL;
+    t->parked = NULL;
+    make_ready(t); // its continuation finds the object closed
 }
 
 int l_task_park_until(lua_State *L, struct wait *w, double deadline, lua_KFunction k,

@@ -35,7 +35,9 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
         s->memory -= old_size;
         return NULL;
     }
-    if (size > old_size && s->memory + (size - old_size) > s->limits.memory)
+    // One huge block is refused early: filling it would hold the loop.
+    if (size > old_size && (s->memory + (size - old_size) > s->limits.memory ||
+                            size > s->limits.memory / 6))
         return NULL;
     fresh = realloc(block, size);
     if (fresh)

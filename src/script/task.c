@@ -9,9 +9,14 @@
 // Seconds of CPU.  Two ticks make a time slice; the kernel's own clock may be coarser.
 static const double WATCH_TICK = 0.004;
 
+// Seconds of CPU in a callback of C code (a sort comparator, a gsub function), which cannot be left
+// and taken up again later.
+static const double CALLBACK_SECONDS = 0.1;
+
 enum {
     PASS_MAX = 256,   // tasks run in one pass before I/O gets its turn
-    IDLE_THREADS = 64 // coroutines kept for reuse, per state
+    IDLE_THREADS = 64, // coroutines kept for reuse, per state
+    DEPTH_MAX = 20000 // calls under way in one task, looked at when it runs long
 };
 
 // A coroutine without a task.
@@ -56,24 +61,38 @@ static ptrdiff_t memory_grown(const struct task *t)
     return t->grown + (ptrdiff_t)t->state->memory - (ptrdiff_t)t->memory_at;
 }
 
+// Says which limit the running task has exceeded; false when none.
+static bool exceeds_limit(const struct task *t, lua_State *L, char *why, size_t size)
+{
+    const struct script_limits *limits = &t->state->limits;
+    const struct watch *w = &t->state->host->scheduler->watch;
+    double here = w->ticks * w->tick; // without coming back to the scheduler
+    lua_Debug at;
+
+    if (cpu_used(t) > limits->hard)
+        snprintf(why, size, "the script ran for %.0f ms without waiting", limits->hard * 1000);
+    else if (here > CALLBACK_SECONDS && !lua_isyieldable(L))
+        snprintf(why, size, "the script ran for %.0f ms in a callback, where others cannot run",
+                 here * 1000);
+    else if (memory_grown(t) > (ptrdiff_t)(limits->memory / 4))
+        snprintf(why, size, "the script took more than %zu MiB of memory", limits->memory / 4 >> 20);
+    else if (lua_getstack(L, DEPTH_MAX, &at))
+        snprintf(why, size, "the script called functions more than %d levels deep", DEPTH_MAX);
+    else
+        return false;
+    return true;
+}
+
 // Runs at a VM instruction of a task that has been running for a while.
 static void l_long_run(lua_State *L, lua_Debug *ar)
 {
     struct task *t = task_of(L);
-    struct script_limits *limits = &t->state->limits;
     char why[100];
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    if (!t->stopped && cpu_used(t) > limits->hard) {
-        snprintf(why, sizeof(why), "the script ran for %.0f ms without waiting",
-                 limits->hard * 1000);
+    if (!t->stopped && exceeds_limit(t, L, why, sizeof(why)))
         stop_task(t, L, why);
-    } else if (!t->stopped && memory_grown(t) > (ptrdiff_t)(limits->memory / 4)) {
-        snprintf(why, sizeof(why), "the script took more than %zu MiB of memory",
-                 limits->memory / 4 >> 20);
-        stop_task(t, L, why);
-    }
     if (lua_isyieldable(L)) {
         lua_yield(L, 0);
         return;

@@ -1,6 +1,7 @@
 #include "app/reload.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,12 @@
 #include "store/atomic.h"
 
 enum { LIVE_MAX = 3, CONFIG_MAX = 8 * 1024 * 1024, REPORT_MAX = 64 * 1024 };
+
+// Tells one version of config and scripts from another.
+struct version {
+    uint64_t config; // hash of the text
+    char scripts[65];
+};
 
 // What one build works on, in the thread pool.
 struct build {
@@ -21,6 +28,7 @@ struct build {
     struct buf config_text;     // as read
     struct generation *result;
     struct buf errors, warnings;
+    struct version version; // of what was read
     bool unchanged;
 };
 
@@ -33,6 +41,7 @@ struct reload {
     bool building, wanted, stopping;
     int open_handles;
     unsigned next_number;
+    struct version refused; // the last one that failed; it is not tried again
     struct buf config_text;              // of the running config
     struct generation *live[LIVE_MAX];   // oldest first, the last one is current
     size_t live_count;
@@ -44,6 +53,21 @@ char *reload_scripts_dir(const struct config *config)
 }
 
 // --- building, in the thread pool -----------------------------------------------------------
+
+static uint64_t hash_text(const struct buf *text)
+{
+    uint64_t h = 0xcbf29ce484222325u; // FNV-1a
+
+    for (size_t i = 0; i < text->len; i++)
+        h = (h ^ (unsigned char)text->data[i]) * 0x100000001b3u;
+    return h;
+}
+
+static bool was_refused(const struct reload *r, const struct build *b)
+{
+    return b->version.config == r->refused.config &&
+           strcmp(b->version.scripts, r->refused.scripts) == 0;
+}
 
 // Reads the file; the running config stands in for a file that is missing, empty or the same.
 static bool read_config(struct reload *r, struct build *b)
@@ -90,8 +114,12 @@ static void do_build(uv_work_t *work)
     struct bundle *bundle;
     char *scripts;
 
-    if (!read_config(r, b))
+    if (!read_config(r, b)) {
+        b->version.config = hash_text(&b->config_text);
+        b->unchanged = was_refused(r, b);
         return;
+    }
+    b->version.config = hash_text(&b->config_text);
     scripts = reload_scripts_dir(b->config);
     bundle = bundle_new(scripts, &b->errors);
     free(scripts);
@@ -99,6 +127,8 @@ static void do_build(uv_work_t *work)
         return;
     b->unchanged = b->config == b->running->config &&
                    strcmp(bundle->hash, b->running->bundle->hash) == 0;
+    memcpy(b->version.scripts, bundle->hash, sizeof(b->version.scripts));
+    b->unchanged = b->unchanged || was_refused(r, b);
     b->closed = r->options.closed(r->options.ctx, b->config);
     if (!b->unchanged)
         b->result = make(b, bundle);
@@ -138,6 +168,7 @@ static void adopt(struct reload *r, struct build *b)
     struct log *log = r->options.log;
 
     r->live[r->live_count++] = b->result;
+    r->refused = (struct version){0};
     buf_clear(&r->config_text);
     buf_append(&r->config_text, b->config_text.data, b->config_text.len);
     log_lines(log, LOG_WARN, "", &b->warnings);
@@ -158,6 +189,7 @@ static void build_done(uv_work_t *work, int status)
     else if (b->result)
         adopt(r, b);
     else if (!b->unchanged && status == 0) {
+        r->refused = b->version;
         log_lines(r->options.log, LOG_ERROR, "", &b->errors);
         log_write(r->options.log, LOG_ERROR, "reload", NULL,
                   "the change was refused; generation %u keeps running",

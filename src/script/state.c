@@ -355,28 +355,20 @@ void state_trim(struct script_state *s)
 
 // --- protected loading ------------------------------------------------------------------------
 
-static int l_traceback(lua_State *L)
-{
-    luaL_tolstring(L, 1, NULL);
-    luaL_traceback(L, L, lua_tostring(L, -1), 1);
-    return 1;
-}
-
 // Calls function(argument) under the load limit; false with the message.  `what` names the script.
 // Nothing here takes memory of the state before the call is protected.
 static bool call_limited(struct script_state *s, const char *what, lua_CFunction function,
                          const void *argument, struct buf *error)
 {
     lua_State *L = s->L;
-    int base = lua_gettop(L) + 1;
+    int base = lua_gettop(L);
     int status;
 
-    lua_pushcfunction(L, l_traceback);
     lua_pushcfunction(L, function);
     lua_pushlightuserdata(L, (void *)argument);
     s->load_deadline = clock_thread() + s->limits.hard;
     lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 10000);
-    status = lua_pcall(L, 1, 0, base);
+    status = lua_pcall(L, 1, 0, 0);
     lua_sethook(L, NULL, 0, 0);
     s->load_deadline = 0;
     if (status != LUA_OK) {
@@ -385,10 +377,9 @@ static bool call_limited(struct script_state *s, const char *what, lua_CFunction
         // Lua itself does not say where memory ran out.
         buf_printf(error, "%s%s%s\n", status == LUA_ERRMEM ? what : "",
                    status == LUA_ERRMEM ? ": " : "", message ? message : "out of memory");
-        lua_settop(L, base - 1);
+        lua_settop(L, base);
         return false;
     }
-    lua_remove(L, base);
     return true;
 }
 

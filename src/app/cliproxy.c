@@ -6,16 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <uv.h>
 
 #include "app/listen.h"
 #include "app/reload.h"
 #include "app/settings.h"
 #include "app/worker.h"
+#include "base/clock.h"
 #include "net/watcher.h"
 
 static const double DEBOUNCE = 0.2;
+
+enum { KEEP_ALIVE_SECONDS = 10 };
 
 struct cliproxy {
     struct cliproxy_options options;
@@ -39,6 +41,8 @@ struct cliproxy {
     size_t worker_count;
     int workers_running; // atomic
     bool running;
+    struct local_access local; // used with a password
+    uv_timer_t keep_alive;
     struct listen_plan plan;
     bool draining;
     double drain_seconds;
@@ -59,6 +63,21 @@ const char *cliproxy_build_date(void)
     return CLIPROXY_BUILD_DATE;
 }
 
+static void tell(struct cliproxy *p, const char *line)
+{
+    if (p->options.on_message && line)
+        p->options.on_message(p->options.ctx, line);
+}
+
+static void tell_clients(struct cliproxy *p, const struct config *config)
+{
+    char line[256];
+
+    settings_summary(config, line, sizeof(line));
+    tell(p, line);
+    log_info(p->log, "%s", line);
+}
+
 // --- reload --------------------------------------------------------------------------------------
 
 static const char *closed_reason(void *ctx, const struct config *config)
@@ -73,6 +92,13 @@ static void on_retired(void *ctx)
     struct cliproxy *p = ctx;
 
     reload_retired(p->reload);
+}
+
+static void on_script_error(void *ctx)
+{
+    struct cliproxy *p = ctx;
+
+    reload_script_error(p->reload);
 }
 
 // A key that only counts at start.
@@ -127,34 +153,15 @@ static void on_ready(void *ctx, struct generation *g)
     watch_all(p, g->config);
     if (closed)
         log_error(p->log, "all proxy routes are closed: %s", closed);
-}
-
-// What tells one version of a file from another, mixed into one number.
-static uint64_t mix_file(uint64_t seen, const char *path)
-{
-    struct stat st;
-    uint64_t facts[4] = {0};
-
-    if (path && stat(path, &st) == 0) {
-        facts[0] = st.st_ino;
-        facts[1] = (uint64_t)st.st_size;
-        facts[2] = (uint64_t)st.st_mtim.tv_sec;
-        facts[3] = (uint64_t)st.st_mtim.tv_nsec;
-    }
-    for (size_t i = 0; i < 4; i++)
-        seen = (seen ^ facts[i]) * 0x9e3779b97f4a7c15u;
-    return seen;
+    tell_clients(p, g->config);
 }
 
 // True when the configuration or the certificate is another one than at the last look.
 static bool files_changed(struct cliproxy *p, const struct config *config)
 {
-    char *cert = config_expand_path(config, "tls.cert"), *key = config_expand_path(config, "tls.key");
-    uint64_t seen = mix_file(mix_file(mix_file(1, p->config_path), cert), key);
+    uint64_t seen = settings_files(config, p->config_path);
     bool changed = seen != p->files_seen;
 
-    free(cert);
-    free(key);
     p->files_seen = seen;
     return changed;
 }
@@ -251,6 +258,19 @@ void cliproxy_reload(struct cliproxy *p)
     uv_async_send(&p->async);
 }
 
+// The program that started us with a password shows every few seconds that it lives.
+static void on_keep_alive(uv_timer_t *timer)
+{
+    struct cliproxy *p = timer->data;
+    double seen;
+
+    __atomic_load(&p->local.last_seen, &seen, __ATOMIC_RELAXED);
+    if (clock_mono() - seen < KEEP_ALIVE_SECONDS || p->draining)
+        return;
+    log_info(p->log, "nobody called /keep-alive for %d s", KEEP_ALIVE_SECONDS);
+    stop(p);
+}
+
 static void on_worker_end(void *ctx)
 {
     struct cliproxy *p = ctx;
@@ -280,8 +300,9 @@ static bool init_loop(struct cliproxy *p)
         return false;
     p->loop_ready = true;
     uv_async_init(&p->loop, &p->async, on_async);
-    p->async.data = p;
-    p->open_handles = 1;
+    uv_timer_init(&p->loop, &p->keep_alive);
+    p->async.data = p->keep_alive.data = p;
+    p->open_handles = 2;
     for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
@@ -357,6 +378,7 @@ static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *
                                      .address_count = p->plan.count,
                                      .on_retired = on_retired,
                                      .on_end = on_worker_end,
+                                     .on_script_error = on_script_error,
                                      .ctx = p};
 
     p->workers = calloc(g->count, sizeof(*p->workers));
@@ -384,6 +406,7 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     struct reload_options reload = {.log = p->log,
                                     .config_path = p->config_path,
                                     .on_ready = on_ready,
+                                    .local = p->options.password ? &p->local : NULL,
                                     .closed = closed_reason,
                                     .ctx = p};
     struct generation *g;
@@ -422,6 +445,7 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     if (!p)
         return NULL;
     p->options = *options;
+    p->local.password = options->password;
     raise_descriptor_limit();
     p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
     p->log = log_new();
@@ -450,10 +474,15 @@ static void announce(struct cliproxy *p)
         buf_clear(&address);
         listen_format(&p->plan.addresses[i], p->tls, &address);
         log_info(p->log, "listening on %s", buf_cstr(&address));
-        if (i == 0 && p->options.on_listening)
-            p->options.on_listening(p->options.ctx, buf_cstr(&address));
+        if (i > 0)
+            continue;
+        buf_clear(&address);
+        buf_puts(&address, "API server listening on ");
+        listen_format(&p->plan.addresses[i], p->tls, &address);
+        tell(p, buf_cstr(&address));
     }
     buf_deinit(&address);
+    tell_clients(p, reload_current(p->reload)->config);
     log_flush(p->log);
 }
 
@@ -468,6 +497,10 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
+    if (p->options.password) {
+        p->local.last_seen = clock_mono();
+        uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
+    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);
@@ -486,6 +519,7 @@ static void close_loop(struct cliproxy *p)
     if (p->watcher)
         watcher_stop(p->watcher);
     uv_close((uv_handle_t *)&p->async, on_handle_closed);
+    uv_close((uv_handle_t *)&p->keep_alive, on_handle_closed);
     for (size_t i = 0; p->options.handle_signals && i < 3; i++)
         uv_close((uv_handle_t *)&p->signals[i], on_handle_closed);
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||

@@ -67,7 +67,7 @@ static void on_end(struct exchange *x)
     struct gateway *g = x->owner;
 
     log_access(g, x);
-    g->on_exchange_end(g->ctx, x->state);
+    g->on_exchange_end(g->ctx, x->state, x->script_failed);
 }
 
 static void on_request(void *ctx, struct server_request *req)

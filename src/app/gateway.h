@@ -15,7 +15,7 @@ struct gateway {
     struct script_state *state; // current
     uint64_t seed;              // of request ids; 0 before the first
     void *ctx;
-    void (*on_exchange_end)(void *ctx, struct script_state *state);
+    void (*on_exchange_end)(void *ctx, struct script_state *state, bool script_failed);
 };
 
 // The handler to give to server_new().

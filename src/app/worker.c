@@ -49,6 +49,7 @@ struct worker {
     double drain_deadline;
     void (*on_retired)(void *ctx);
     void (*on_end)(void *ctx);
+    void (*on_script_error)(void *ctx);
     void *ctx;
 };
 
@@ -103,11 +104,13 @@ static void on_pass(void *ctx)
     log_flush(w->log);
 }
 
-static void on_exchange_end(void *ctx, struct script_state *state)
+static void on_exchange_end(void *ctx, struct script_state *state, bool script_failed)
 {
     struct worker *w = ctx;
 
-    (void)state;
+    generation_count(generation_of(state), script_failed);
+    if (script_failed)
+        w->on_script_error(w->ctx);
     w->busy = true;
     w->trimmed = false;
 }
@@ -285,6 +288,7 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
     w->log = options->log;
     w->on_retired = options->on_retired;
     w->on_end = options->on_end;
+    w->on_script_error = options->on_script_error;
     w->ctx = options->ctx;
     w->gateway = (struct gateway){
         .log = options->log, .state = state, .ctx = w, .on_exchange_end = on_exchange_end};

@@ -1,5 +1,8 @@
 --- The small pages: what this is, that it lives, and what browsers ask beforehand.
 
+local config = require "config"
+local errors = require "lib.errors"
+
 local M = {}
 
 local JSON = { ["Content-Type"] = "application/json; charset=utf-8" }
@@ -13,6 +16,21 @@ end
 
 --- @param client Client
 function M.health(client)
+  client:respond(200, JSON, '{"status":"ok"}')
+end
+
+--- A sign of life of the program that started the proxy with a password; unknown without one.
+--- @param client Client
+--- @param _ any
+--- @param dialect string
+function M.keep_alive(client, _, dialect)
+  local given = client:header("authorization")
+  given = given and (given:match("^[Bb]earer%s+(.+)$") or given) or client:header("x-local-password")
+  local right = config.local_password(given or "")
+  if right == nil or not client.is_local then
+    return errors.respond(client, errors.new("unknown_route", "not found"), dialect)
+  end
+  if not right then return client:respond(401, JSON, '{"error":"invalid password"}') end
   client:respond(200, JSON, '{"status":"ok"}')
 end
 

@@ -17,6 +17,7 @@ local M = {}
 local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
+  { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
   { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },

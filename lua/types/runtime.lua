@@ -59,6 +59,11 @@ function config.keys_required() end
 --- Why all proxy routes are closed (unsafe public bind), or nil.
 ---@return string?
 function config.closed() end
+--- Compares with the program's `--password` in constant time: nil when there is none.  A right one
+--- counts as a sign of life of the program that started the proxy.
+---@param candidate string
+---@return boolean?
+function config.local_password(candidate) end
 --- Compares in constant time; the principal (a short hash, never the key) or nil.
 ---@param candidate string
 ---@return string? principal

@@ -1,6 +1,7 @@
 #include "app/cliproxy.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,18 @@
 #include "app/reload.h"
 #include "app/settings.h"
 #include "app/worker.h"
+#include "base/clock.h"
 #include "net/watcher.h"
 
 static const double DEBOUNCE = 0.2;
 
+enum { KEEP_ALIVE_SECONDS = 10 };
+
 struct cliproxy {
     struct cliproxy_options options;
     char *config_path;
+    char config_directory[1024];
+    uint64_t files_seen; // see files_changed()
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t async;
@@ -35,6 +41,8 @@ struct cliproxy {
     size_t worker_count;
     int workers_running; // atomic
     bool running;
+    struct local_access local; // used with a password
+    uv_timer_t keep_alive;
     struct listen_plan plan;
     bool draining;
     double drain_seconds;
@@ -55,6 +63,21 @@ const char *cliproxy_build_date(void)
     return CLIPROXY_BUILD_DATE;
 }
 
+static void tell(struct cliproxy *p, const char *line)
+{
+    if (p->options.on_message && line)
+        p->options.on_message(p->options.ctx, line);
+}
+
+static void tell_clients(struct cliproxy *p, const struct config *config)
+{
+    char line[256];
+
+    settings_summary(config, line, sizeof(line));
+    tell(p, line);
+    log_info(p->log, "%s", line);
+}
+
 // --- reload --------------------------------------------------------------------------------------
 
 static const char *closed_reason(void *ctx, const struct config *config)
@@ -69,6 +92,13 @@ static void on_retired(void *ctx)
     struct cliproxy *p = ctx;
 
     reload_retired(p->reload);
+}
+
+static void on_script_error(void *ctx)
+{
+    struct cliproxy *p = ctx;
+
+    reload_script_error(p->reload);
 }
 
 // A key that only counts at start.
@@ -123,6 +153,17 @@ static void on_ready(void *ctx, struct generation *g)
     watch_all(p, g->config);
     if (closed)
         log_error(p->log, "all proxy routes are closed: %s", closed);
+    tell_clients(p, g->config);
+}
+
+// True when the configuration or the certificate is another one than at the last look.
+static bool files_changed(struct cliproxy *p, const struct config *config)
+{
+    uint64_t seen = settings_files(config, p->config_path);
+    bool changed = seen != p->files_seen;
+
+    p->files_seen = seen;
+    return changed;
 }
 
 static void on_change(void *ctx, const char *path)
@@ -130,6 +171,9 @@ static void on_change(void *ctx, const char *path)
     struct cliproxy *p = ctx;
     struct generation *g = reload_current(p->reload);
 
+    // The folder of the configuration may hold much else, a log for instance.
+    if (strcmp(path, p->config_directory) == 0 && !files_changed(p, g->config))
+        return;
     log_debug(p->log, "something changed in %s", path);
     renew_tls(p, g->config);
     reload_look(p->reload);
@@ -143,9 +187,10 @@ static void watch_all(struct cliproxy *p, const struct config *config)
     char *cert = config_expand_path(config, "tls.cert");
     const char *slash = strrchr(p->config_path, '/');
 
-    snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - p->config_path) : 1,
+    snprintf(p->config_directory, sizeof(p->config_directory), "%.*s",
+             slash > p->config_path ? (int)(slash - p->config_path) : 1,
              slash ? p->config_path : ".");
-    watcher_add(p->watcher, *directory ? directory : "/", false);
+    watcher_add(p->watcher, p->config_directory, false);
     if (scripts && *scripts)
         watcher_add(p->watcher, scripts, true);
     if (p->tls && cert && (slash = strrchr(cert, '/'))) {
@@ -213,6 +258,19 @@ void cliproxy_reload(struct cliproxy *p)
     uv_async_send(&p->async);
 }
 
+// The program that started us with a password shows every few seconds that it lives.
+static void on_keep_alive(uv_timer_t *timer)
+{
+    struct cliproxy *p = timer->data;
+    double seen;
+
+    __atomic_load(&p->local.last_seen, &seen, __ATOMIC_RELAXED);
+    if (clock_mono() - seen < KEEP_ALIVE_SECONDS || p->draining)
+        return;
+    log_info(p->log, "nobody called /keep-alive for %d s", KEEP_ALIVE_SECONDS);
+    stop(p);
+}
+
 static void on_worker_end(void *ctx)
 {
     struct cliproxy *p = ctx;
@@ -242,8 +300,9 @@ static bool init_loop(struct cliproxy *p)
         return false;
     p->loop_ready = true;
     uv_async_init(&p->loop, &p->async, on_async);
-    p->async.data = p;
-    p->open_handles = 1;
+    uv_timer_init(&p->loop, &p->keep_alive);
+    p->async.data = p->keep_alive.data = p;
+    p->open_handles = 2;
     for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
@@ -295,6 +354,21 @@ static bool check_safety(struct cliproxy *p, const struct config *config, struct
     return false;
 }
 
+static bool ports_are_free(struct cliproxy *p, struct buf *error)
+{
+    for (size_t i = 0; i < p->plan.count; i++) {
+        int result = listen_probe(&p->plan.addresses[i]);
+
+        if (result == 0)
+            continue;
+        buf_puts(error, "cannot listen on ");
+        listen_format(&p->plan.addresses[i], p->tls, error);
+        buf_printf(error, ": %s", strerror(-result));
+        return false;
+    }
+    return true;
+}
+
 static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
 {
     struct worker_options options = {.log = p->log,
@@ -304,6 +378,7 @@ static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *
                                      .address_count = p->plan.count,
                                      .on_retired = on_retired,
                                      .on_end = on_worker_end,
+                                     .on_script_error = on_script_error,
                                      .ctx = p};
 
     p->workers = calloc(g->count, sizeof(*p->workers));
@@ -331,6 +406,7 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     struct reload_options reload = {.log = p->log,
                                     .config_path = p->config_path,
                                     .on_ready = on_ready,
+                                    .local = p->options.password ? &p->local : NULL,
                                     .closed = closed_reason,
                                     .ctx = p};
     struct generation *g;
@@ -346,11 +422,12 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     else if (!p->watcher || !p->reload)
         buf_puts(error, "out of memory");
     else if (listen_plan(config, &p->plan, error) && check_safety(p, config, error) &&
-             settings_tls(config, &p->tls, error)) {
+             settings_tls(config, &p->tls, error) && ports_are_free(p, error)) {
         g = reload_first(p->reload, config, settings_workers(config), error);
         ok = g && start_workers(p, g, error);
         if (ok)
             watch_all(p, config);
+        files_changed(p, config);
         p->config = config_ref(config);
     }
     config_unref(config);
@@ -368,6 +445,7 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     if (!p)
         return NULL;
     p->options = *options;
+    p->local.password = options->password;
     raise_descriptor_limit();
     p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
     p->log = log_new();
@@ -396,10 +474,15 @@ static void announce(struct cliproxy *p)
         buf_clear(&address);
         listen_format(&p->plan.addresses[i], p->tls, &address);
         log_info(p->log, "listening on %s", buf_cstr(&address));
-        if (i == 0 && p->options.on_listening)
-            p->options.on_listening(p->options.ctx, buf_cstr(&address));
+        if (i > 0)
+            continue;
+        buf_clear(&address);
+        buf_puts(&address, "API server listening on ");
+        listen_format(&p->plan.addresses[i], p->tls, &address);
+        tell(p, buf_cstr(&address));
     }
     buf_deinit(&address);
+    tell_clients(p, reload_current(p->reload)->config);
     log_flush(p->log);
 }
 
@@ -414,6 +497,10 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
+    if (p->options.password) {
+        p->local.last_seen = clock_mono();
+        uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
+    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);
@@ -432,6 +519,7 @@ static void close_loop(struct cliproxy *p)
     if (p->watcher)
         watcher_stop(p->watcher);
     uv_close((uv_handle_t *)&p->async, on_handle_closed);
+    uv_close((uv_handle_t *)&p->keep_alive, on_handle_closed);
     for (size_t i = 0; p->options.handle_signals && i < 3; i++)
         uv_close((uv_handle_t *)&p->signals[i], on_handle_closed);
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||

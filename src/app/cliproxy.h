@@ -17,10 +17,11 @@ struct cliproxy;
 
 struct cliproxy_options {
     const char *config_path; // NULL: ./config.yaml, which may be missing
+    const char *password;    // opens /keep-alive; unused for 10 s, the proxy ends.  NULL: none
     bool handle_signals;     // SIGINT and SIGTERM stop, SIGHUP reloads
-    // Called when all listeners are open, with one address such as "http://127.0.0.1:8317".
-    // May be NULL.
-    void (*on_listening)(void *ctx, const char *address);
+    // What a person at the terminal should know: that the listeners are open, how many accounts
+    // there are.  May be NULL.
+    void (*on_message)(void *ctx, const char *line);
     void *ctx;
 };
 

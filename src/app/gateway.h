@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <stdint.h>
+
 #include "base/log.h"
 #include "net/server.h"
 
@@ -11,8 +13,9 @@ struct script_state;
 struct gateway {
     struct log *log;
     struct script_state *state; // current
+    uint64_t seed;              // of request ids; 0 before the first
     void *ctx;
-    void (*on_exchange_end)(void *ctx, struct script_state *state);
+    void (*on_exchange_end)(void *ctx, struct script_state *state, bool script_failed);
 };
 
 // The handler to give to server_new().

@@ -1,6 +1,7 @@
 #include "app/listen.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +69,22 @@ bool listen_plan(const struct config *config, struct listen_plan *plan, struct b
         return false;
     }
     return true;
+}
+
+int listen_probe(const struct sockaddr_storage *address)
+{
+    bool six = address->ss_family == AF_INET6;
+    socklen_t len = six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, result;
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (six)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    result = bind(fd, (const struct sockaddr *)address, len) < 0 ? -errno : 0;
+    close(fd);
+    return result;
 }
 
 void listen_format(const struct sockaddr_storage *address, bool tls, struct buf *out)

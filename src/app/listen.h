@@ -20,6 +20,10 @@ struct listen_plan {
 // Addresses for the keys `host` and `port`.  False with a message.
 bool listen_plan(const struct config *config, struct listen_plan *plan, struct buf *error);
 
+// 0 when nobody listens there yet, else a negative errno.  The listeners share their port with
+// SO_REUSEPORT, so that a second program would take half of our connections in silence.
+int listen_probe(const struct sockaddr_storage *address);
+
 // Appends `http://127.0.0.1:8317`, bracketed for IPv6.
 void listen_format(const struct sockaddr_storage *address, bool tls, struct buf *out);
 

@@ -64,10 +64,10 @@ static int run_command(const struct command_line *line)
     return code;
 }
 
-static void on_listening(void *ctx, const char *address)
+static void on_message(void *ctx, const char *line)
 {
     (void)ctx;
-    printf("API server listening on %s\n", address);
+    printf("%s\n", line);
     fflush(stdout);
 }
 
@@ -104,7 +104,10 @@ static const char *unsupported_store(void)
 static int serve(const struct command_line *line)
 {
     struct cliproxy_options options = {
-        .config_path = line->config, .handle_signals = true, .on_listening = on_listening};
+        .config_path = line->config,
+        .password = line->password && *line->password ? line->password : NULL,
+        .handle_signals = true,
+        .on_message = on_message};
     const char *deploy = getenv("DEPLOY"), *store = unsupported_store();
     static char error[64 * 1024];
     struct cliproxy *proxy;

@@ -20,6 +20,7 @@ struct reload_options {
     const char *config_path; // the file; while it is missing the running config stays
     // A new generation is ready: take its states.  On the loop's thread.
     void (*on_ready)(void *ctx, struct generation *g);
+    struct local_access *local; // see generation.h
     // Why all proxy routes are closed with this config, or NULL.
     const char *(*closed)(void *ctx, const struct config *config);
     void *ctx;
@@ -37,6 +38,10 @@ void reload_look(struct reload *r);
 
 // From any thread: a worker has let a state go.
 void reload_retired(struct reload *r);
+
+// From any thread: a script failed a request.  A generation that does so much more than the one
+// before it is taken back (spec management-api 13, `scripts.auto-rollback`).
+void reload_script_error(struct reload *r);
 
 // The running generation.
 struct generation *reload_current(const struct reload *r);

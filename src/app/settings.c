@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "net/tls.h"
@@ -87,4 +88,52 @@ bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error)
     if (!*tls)
         buf_printf(error, "tls: %s", *message ? message : "out of memory");
     return *tls;
+}
+
+static size_t count_entries(const struct config *config, const char *list)
+{
+    const struct config_node *node = config_at(config, list);
+
+    return node && node->type == CONFIG_LIST ? node->count : 0;
+}
+
+void settings_summary(const struct config *config, char *line, size_t size)
+{
+    size_t google = count_entries(config, "generative-language-api-key") +
+                    count_entries(config, "gemini-api-key");
+    size_t claude = count_entries(config, "claude-api-key");
+    size_t codex = count_entries(config, "codex-api-key");
+    size_t compatible = count_entries(config, "openai-compatibility");
+
+    snprintf(line, size,
+             "server clients and configuration updated: %zu clients (0 auth files + %zu GL API keys "
+             "+ %zu Claude API keys + %zu Codex keys + %zu OpenAI-compat)",
+             google + claude + codex + compatible, google, claude, codex, compatible);
+}
+
+// What tells one version of a file from another, mixed into one number.
+static uint64_t mix_file(uint64_t seen, const char *path)
+{
+    struct stat st;
+    uint64_t facts[4] = {0};
+
+    if (path && stat(path, &st) == 0) {
+        facts[0] = st.st_ino;
+        facts[1] = (uint64_t)st.st_size;
+        facts[2] = (uint64_t)st.st_mtim.tv_sec;
+        facts[3] = (uint64_t)st.st_mtim.tv_nsec;
+    }
+    for (size_t i = 0; i < 4; i++)
+        seen = (seen ^ facts[i]) * 0x9e3779b97f4a7c15u;
+    return seen;
+}
+
+uint64_t settings_files(const struct config *config, const char *path)
+{
+    char *cert = config_expand_path(config, "tls.cert"), *key = config_expand_path(config, "tls.key");
+    uint64_t seen = mix_file(mix_file(mix_file(1, path), cert), key);
+
+    free(cert);
+    free(key);
+    return seen;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -20,3 +21,9 @@ bool settings_log(const struct config *config, struct log *log);
 // The listener's TLS context, NULL when tls.enable is off.  False with a message when it cannot be
 // made.
 bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error);
+
+// The summary that people know from the product's log (spec http-api 6.4).
+void settings_summary(const struct config *config, char *line, size_t size);
+
+// A number that changes when the file or the certificate files become others.
+uint64_t settings_files(const struct config *config, const char *path);

@@ -49,6 +49,7 @@ struct worker {
     double drain_deadline;
     void (*on_retired)(void *ctx);
     void (*on_end)(void *ctx);
+    void (*on_script_error)(void *ctx);
     void *ctx;
 };
 
@@ -103,11 +104,13 @@ static void on_pass(void *ctx)
     log_flush(w->log);
 }
 
-static void on_exchange_end(void *ctx, struct script_state *state)
+static void on_exchange_end(void *ctx, struct script_state *state, bool script_failed)
 {
     struct worker *w = ctx;
 
-    (void)state;
+    generation_count(generation_of(state), script_failed);
+    if (script_failed)
+        w->on_script_error(w->ctx);
     w->busy = true;
     w->trimmed = false;
 }
@@ -135,6 +138,23 @@ static size_t tasks_left(const struct worker *w)
     return n;
 }
 
+// Tasks that go on without their client would keep the worker from ending.
+static void cancel_tasks(struct worker *w)
+{
+    state_cancel(w->gateway.state);
+    list_each(node, next, &w->old_states)
+        state_cancel(list_entry(node, struct old_state, node)->state);
+}
+
+// Lets all states go while what their objects use (the upstream client) is still there.
+static void release_states(struct worker *w)
+{
+    retire_states(w);
+    if (w->gateway.state)
+        release_state(w, w->gateway.state);
+    w->gateway.state = NULL;
+}
+
 // Drain, then stop, then close: each step waits for the one before it.
 static void on_drain(uv_timer_t *timer)
 {
@@ -145,12 +165,14 @@ static void on_drain(uv_timer_t *timer)
             return;
         w->stopping = true;
         server_stop(w->server);
+        cancel_tasks(w);
     }
     if (!w->closing && tasks_left(w) == 0) {
         w->closing = true;
         uv_mutex_lock(&w->lock);
         w->ended = true;
         uv_mutex_unlock(&w->lock);
+        release_states(w);
         upstream_stop(w->upstream);
         host_stop(w->host);
         uv_close((uv_handle_t *)&w->async, NULL);
@@ -266,6 +288,7 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
     w->log = options->log;
     w->on_retired = options->on_retired;
     w->on_end = options->on_end;
+    w->on_script_error = options->on_script_error;
     w->ctx = options->ctx;
     w->gateway = (struct gateway){
         .log = options->log, .state = state, .ctx = w, .on_exchange_end = on_exchange_end};
@@ -344,9 +367,7 @@ void worker_join(struct worker *w)
     if (w->orders.state)
         release_state(w, w->orders.state);
     SSL_CTX_free(w->orders.tls);
-    release_state(w, w->gateway.state);
-    retire_states(w);
-    assert(list_empty(&w->old_states));
+    assert(!w->gateway.state && list_empty(&w->old_states));
     uv_mutex_destroy(&w->lock);
     uv_loop_close(&w->loop);
     free(w);

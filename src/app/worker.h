@@ -24,7 +24,8 @@ struct worker_options {
     SSL_CTX *tls; // NULL: plain
     size_t address_count;
     void (*on_retired)(void *ctx); // on the worker's thread: a state of it was freed
-    void (*on_end)(void *ctx); // on the worker's thread: its loop has ended
+    void (*on_end)(void *ctx);          // on the worker's thread: its loop has ended
+    void (*on_script_error)(void *ctx); // on the worker's thread: a script failed a request
     void *ctx;
 };
 

@@ -304,7 +304,7 @@ static size_t put_field(char *out, const char *field)
 static bool copy_fields(struct call *c, const struct transfer_request *request,
                         struct curl_slist **list)
 {
-    const char *extra[2];
+    const char *extra[3];
     size_t count = 0, extras = 0, bytes = 0;
     struct curl_slist *nodes;
     char *text;
@@ -314,7 +314,9 @@ static bool copy_fields(struct call *c, const struct transfer_request *request,
     extra[extras++] = "Expect:"; // none: it would cost a round trip
     if (!has_field(request->fields, "content-type"))
         extra[extras++] = "Content-Type:"; // none: curl would say that it is a form
-    bytes += 32 + (count + extras) * sizeof(*nodes);
+    if (c->proxy && *c->proxy)
+        extra[extras++] = "Proxy-Connection:"; // none: a plain forward proxy may pass it on
+    bytes += 64 + (count + extras) * sizeof(*nodes);
     if (bytes > c->block_cap) {
         void *fresh = realloc(c->block, bytes);
 

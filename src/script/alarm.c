@@ -41,6 +41,9 @@ static void sift_down(struct alarms *all, struct alarm *a)
     put(all, a, place);
 }
 
+// A timer that fires early looks again, so no single delay has to be longer than this.
+static const double DELAY_MAX = 24 * 3600 * 1000.0;
+
 static void on_timer(uv_timer_t *timer);
 
 // Sets the timer when the earliest deadline moved forward.  A timer that fires too early just
@@ -53,6 +56,8 @@ static void arm(struct alarms *all)
     if (first == 0 || (all->armed_for > 0 && all->armed_for <= first))
         return;
     delay = ceil((first - clock_mono()) * 1000);
+    if (!(delay < DELAY_MAX))
+        delay = DELAY_MAX;
     all->armed_for = first;
     uv_update_time(all->timer.loop);
     uv_timer_start(&all->timer, on_timer, delay > 0 ? (uint64_t)delay : 0, 0);

@@ -126,8 +126,12 @@ static bool read_overlay(struct bundle *b, const char *root, const char *below, 
         return true;
     snprintf(path, sizeof(path), "%s/%s", root, below);
     dir = opendir(path);
+    if (!dir && errno != ENOENT && errno != ENOTDIR) {
+        buf_printf(error, "%s: %s\n", path, strerror(errno));
+        return false;
+    }
     if (!dir)
-        return errno == ENOENT || errno == ENOTDIR;
+        return true;
     while (ok && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.')
             continue;
@@ -230,7 +234,10 @@ static bool compile(lua_State *L, struct script *s, struct buf *error)
         s->code = buf_detach(&code, &s->code_len);
     }
     buf_deinit(&code);
-    return ok && s->code;
+    ok = ok && s->code;
+    if (!ok)
+        buf_printf(error, "%s: out of memory\n", s->name);
+    return ok;
 }
 
 bool bundle_compile(struct bundle *b, struct buf *error)

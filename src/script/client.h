@@ -11,8 +11,6 @@
 #include "script/exchange.h"
 #include "script/task.h"
 
-#define CLIENT_TYPE "client"
-
 struct client {
     struct exchange *exchange; // NULL once the request is over
     struct server_request *req;

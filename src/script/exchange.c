@@ -14,22 +14,26 @@ static const char fallback_body[] =
     "\"code\":null}}";
 static const char json_fields[] = "Content-Type: application/json\r\n";
 
+// What l_prepare_call() pushes; handed over as one pointer, which takes no memory of the state.
+struct call {
+    struct exchange *exchange;
+    const char *function, *problem;
+};
+
 // main.handle(client) or main.failed(client, problem): pushed as values of a task's coroutine.
-// Arguments: exchange, name of the function, message or nil.
 static int l_prepare_call(lua_State *L)
 {
-    struct exchange *x = lua_touserdata(L, 1);
-    const char *name = lua_tostring(L, 2);
+    const struct call *call = lua_touserdata(L, 1);
 
     state_push_module(L, "main");
-    lua_getfield(L, -1, name);
-    l_push_client(L, x);
-    if (lua_isnil(L, 3))
+    lua_getfield(L, -1, call->function);
+    l_push_client(L, call->exchange);
+    if (!call->problem)
         return 2;
     lua_createtable(L, 0, 2);
     lua_pushliteral(L, "internal");
     lua_setfield(L, -2, "class");
-    lua_pushvalue(L, 3);
+    lua_pushstring(L, call->problem);
     lua_setfield(L, -2, "message");
     return 3;
 }
@@ -41,16 +45,15 @@ static bool start(struct exchange *x, const char *function, const char *problem)
 {
     struct script_state *s = x->state;
     lua_State *L = s->L;
+    struct call call = {x, function, problem};
     struct task *t = task_new(s);
     int base = lua_gettop(L), count;
 
     if (!t)
         return false;
     lua_pushcfunction(L, l_prepare_call);
-    lua_pushlightuserdata(L, x);
-    lua_pushstring(L, function);
-    lua_pushstring(L, problem);
-    if (lua_pcall(L, 3, LUA_MULTRET, 0) != LUA_OK) {
+    lua_pushlightuserdata(L, &call);
+    if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
         lua_settop(L, base);
         task_cancel(t);
         return false;

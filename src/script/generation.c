@@ -56,6 +56,7 @@ struct generation *generation_new(unsigned number, struct bundle *bundle, struct
         s->owner = g;
         s->version = options->version;
         s->closed = options->closed;
+        s->local = options->local;
         s->generation = number;
         if (!state_require(s, "main", error))
             goto fail;
@@ -93,6 +94,13 @@ void generation_release(struct generation *g, struct script_state *state)
     config_unref(g->config);
     free(g->states);
     free(g);
+}
+
+void generation_count(struct generation *g, bool script_failed)
+{
+    __atomic_add_fetch(&g->requests, 1, __ATOMIC_RELAXED);
+    if (script_failed)
+        __atomic_add_fetch(&g->script_errors, 1, __ATOMIC_RELAXED);
 }
 
 struct generation *generation_of(const struct script_state *state)

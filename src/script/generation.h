@@ -15,7 +15,14 @@
 
 struct script_state;
 
+// The password that a desktop program gave at start (`--password`), and when it last called.
+struct local_access {
+    const char *password;
+    double last_seen; // atomic; clock_mono()
+};
+
 struct generation_options {
+    struct local_access *local; // NULL without a password; outlives the generation
     const char *version; // of the program; static
     const char *closed;  // why proxy routes are closed, or NULL; static text
     size_t states;       // one for each worker
@@ -28,6 +35,7 @@ struct generation {
     struct config *config;
     struct script_state **states;
     size_t count;
+    unsigned requests, script_errors; // atomic: served, and ended by an error of a script
     int refs; // atomic: one for the maker and one for each state that lives
 };
 
@@ -44,5 +52,8 @@ bool generation_drained(const struct generation *g);
 
 // Gives back everything of a generation that no worker has taken.
 void generation_discard(struct generation *g);
+
+// Counts a request that ended.
+void generation_count(struct generation *g, bool script_failed);
 
 struct generation *generation_of(const struct script_state *state);

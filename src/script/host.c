@@ -75,6 +75,12 @@ void state_collect(struct script_state *state)
     state_trim(state);
 }
 
+void state_cancel(struct script_state *state)
+{
+    while (!list_empty(&state->tasks))
+        task_cancel(list_entry(state->tasks.next, struct task, in_state));
+}
+
 size_t state_tasks(const struct script_state *state)
 {
     return state->task_count;

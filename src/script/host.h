@@ -47,5 +47,8 @@ void host_attach(struct script_host *h, struct script_state *state);
 // Tasks of a state that have not ended.
 size_t state_tasks(const struct script_state *state);
 
+// Ends all tasks of a state, whether or not their clients are still there.
+void state_cancel(struct script_state *state);
+
 // Collects a state's garbage and lets go of what it kept for reuse.
 void state_collect(struct script_state *state);

@@ -13,7 +13,7 @@ enum { FIELDS_MAX = 64 * 1024 };
 
 struct client *l_check_client(lua_State *L, int index)
 {
-    struct client *c = luaL_checkudata(L, index, CLIENT_TYPE);
+    struct client *c = l_check_object(L, index, OBJECT_CLIENT);
 
     if (!c->exchange)
         luaL_error(L, "the request is over");
@@ -30,7 +30,7 @@ void client_close(struct client *c)
 
 static int l_client_gc(lua_State *L)
 {
-    struct client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
+    struct client *c = l_check_object(L, 1, OBJECT_CLIENT);
 
     if (c->exchange)
         c->exchange->client = NULL;
@@ -135,14 +135,6 @@ static int l_body(lua_State *L)
 
 // --- the response ----------------------------------------------------------------------------
 
-static bool is_token(const char *name, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("!#$%&'*+-.^_`|~", name[i]))
-            return false;
-    return len > 0;
-}
-
 // Appends `Name: value\r\n`; raises when that would not be one header line.
 static void l_add_field(lua_State *L, struct buf *out, int name_index, int value_index)
 {
@@ -150,16 +142,14 @@ static void l_add_field(lua_State *L, struct buf *out, int name_index, int value
     const char *name = luaL_checklstring(L, name_index, &name_len);
     const char *value = luaL_checklstring(L, value_index, &len);
 
-    if (!is_token(name, name_len))
-        luaL_error(L, "'%s' is not a header name", name);
-    for (size_t i = 0; i < len; i++)
-        if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0')
-            luaL_error(L, "the value of header '%s' holds a line break", name);
+    l_check_field(L, name, name_len, value, len);
+    // Only whole lines: remove_field() relies on them.
+    if (!buf_reserve(out, name_len + len + 4))
+        luaL_error(L, "too many response headers");
     buf_append(out, name, name_len);
     buf_append(out, ": ", 2);
     buf_append(out, value, len);
-    if (!buf_append(out, "\r\n", 2))
-        luaL_error(L, "too many response headers");
+    buf_append(out, "\r\n", 2);
 }
 
 // Removes the line of that name from a block of header lines.
@@ -363,7 +353,7 @@ static int push_property(lua_State *L, const struct client *c, const char *key)
 // Methods come from the upvalue, properties from the request.
 static int l_client_index(lua_State *L)
 {
-    struct client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
+    struct client *c = l_check_object(L, 1, OBJECT_CLIENT);
 
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
@@ -384,22 +374,14 @@ static void l_make_metatable(lua_State *L)
                                        {"relay", l_client_relay},
                                        {0}};
 
-    luaL_newlib(L, methods);
-    lua_pushcclosure(L, l_client_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_client_gc);
-    lua_setfield(L, -2, "__gc");
+    l_fill_object(L, methods, l_client_index, l_client_gc);
 }
 
 struct client *l_push_client(lua_State *L, struct exchange *exchange)
 {
-    struct client *c = lua_newuserdatauv(L, sizeof(*c), 0);
+    struct client *c = l_new_object(L, OBJECT_CLIENT, sizeof(*c), 0, l_make_metatable);
 
-    memset(c, 0, sizeof(*c));
     buf_init(&c->fields, FIELDS_MAX);
-    if (luaL_newmetatable(L, CLIENT_TYPE))
-        l_make_metatable(L);
-    lua_setmetatable(L, -2);
     c->exchange = exchange;
     c->req = exchange->req;
     exchange->client = c;

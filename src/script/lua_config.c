@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "script/generation.h"
 #include "script/modules.h"
 #include "script/state.h"
 
@@ -94,6 +96,26 @@ static int l_client_key(lua_State *L)
     return 1;
 }
 
+// config.local_password(candidate) -> boolean?  nil when there is none; true is a sign of life
+static int l_local_password(lua_State *L)
+{
+    struct local_access *local = state_of(L)->local;
+    double now = clock_mono();
+    size_t len;
+    const char *candidate = luaL_checklstring(L, 1, &len);
+    bool right;
+
+    if (!local) {
+        lua_pushnil(L);
+        return 1;
+    }
+    right = strlen(local->password) == len && CRYPTO_memcmp(local->password, candidate, len) == 0;
+    if (right)
+        __atomic_store(&local->last_seen, &now, __ATOMIC_RELAXED);
+    lua_pushboolean(L, right);
+    return 1;
+}
+
 // Pushes the principals of the client keys: 12 hex digits of SHA-256.
 static void l_push_principals(lua_State *L)
 {
@@ -126,6 +148,8 @@ int luaopen_config(lua_State *L)
     lua_setfield(L, -2, "keys_required");
     lua_pushcfunction(L, l_closed);
     lua_setfield(L, -2, "closed");
+    lua_pushcfunction(L, l_local_password);
+    lua_setfield(L, -2, "local_password");
     l_push_principals(L);
     lua_pushcclosure(L, l_client_key, 1);
     lua_setfield(L, -2, "client_key");

@@ -241,13 +241,20 @@ static int l_bcrypt_check(lua_State *L)
     return 1;
 }
 
-// Signs with a PEM key.  The signature's length, 0 on failure.  A key that wants a password fails,
-// instead of asking the terminal for it; errors do not stay behind for the TLS code to find.
+// Without this OpenSSL would ask on the terminal.
+static int no_passphrase(char *out, int size, int writing, void *ctx)
+{
+    (void)out, (void)size, (void)writing, (void)ctx;
+    return -1;
+}
+
+// Signs with a PEM key.  The signature's length, 0 on failure.  Errors do not stay behind for the TLS
+// code to find.
 static size_t sign(const char *pem, size_t pem_len, const char *text, size_t len,
                    unsigned char *out, size_t size)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)pem_len);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
 
     if (!key || !md || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA ||

@@ -127,8 +127,10 @@ static int l_start_work(lua_State *L, const char *path, size_t max, const char *
 // file.read(path, max?) -> string?, error?
 static int l_file_read(lua_State *L)
 {
-    return l_start_work(L, luaL_checkstring(L, 1),
-                        (size_t)luaL_optinteger(L, 2, 8 * 1024 * 1024), NULL, 0);
+    lua_Integer max = luaL_optinteger(L, 2, 8 * 1024 * 1024);
+
+    luaL_argcheck(L, max > 0, 2, "must be positive");
+    return l_start_work(L, luaL_checkstring(L, 1), (size_t)max, NULL, 0);
 }
 
 // file.write(path, content) -> true?, error?

@@ -14,6 +14,7 @@ enum {
     FIELDS_MAX = 128,                // request headers
     FIELD_BYTES_MAX = 256 * 1024,    // all of them
     BODY_MAX = 64 * 1024 * 1024,     // default for Response:body()
+    SECONDS_MAX = 24 * 3600,         // of a wait
     SECRET_MARK_LEN = sizeof("{secret}") - 1
 };
 
@@ -39,7 +40,7 @@ static int l_push_broken(lua_State *L, const struct transfer *t)
 
 struct response *l_check_response(lua_State *L, int index)
 {
-    struct response *r = luaL_checkudata(L, index, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, index, OBJECT_RESPONSE);
 
     if (!r->transfer)
         luaL_error(L, "the response is closed");
@@ -47,16 +48,6 @@ struct response *l_check_response(lua_State *L, int index)
 }
 
 // --- building the request ------------------------------------------------------------------------
-
-static void l_check_field(lua_State *L, const char *name, const char *value, size_t len)
-{
-    for (const char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("!#$%&'*+-.^_`|~", *c))
-            luaL_error(L, "'%s' is not a header name", name);
-    for (size_t i = 0; i < len; i++)
-        if (value[i] == '\r' || value[i] == '\n' || value[i] == '\0')
-            luaL_error(L, "the value of header '%s' holds a line break", name);
-}
 
 // Refuses to send a secret anywhere but to the host it belongs to, and never without TLS when its
 // base URL has it.
@@ -75,7 +66,7 @@ static void l_add_field(lua_State *L, struct buf *out, const char *name, const c
 {
     const char *mark;
 
-    l_check_field(L, name, value, len);
+    l_check_field(L, name, strlen(name), value, len);
     buf_puts(out, name);
     buf_puts(out, ": ");
     while ((mark = memmem(value, len, "{secret}", SECRET_MARK_LEN))) {
@@ -94,9 +85,10 @@ static void l_add_field(lua_State *L, struct buf *out, const char *name, const c
 static size_t l_collect_fields(lua_State *L, struct buf *out, const struct credential *c)
 {
     size_t count = 0;
+    int type = lua_getfield(L, 1, "headers"); // may run a metamethod, which may use the scratch
 
     buf_clear(out);
-    if (lua_getfield(L, 1, "headers") != LUA_TNIL) {
+    if (type != LUA_TNIL) {
         luaL_checktype(L, -1, LUA_TTABLE);
         lua_pushnil(L);
         while (lua_next(L, -2)) {
@@ -117,8 +109,12 @@ static size_t l_collect_fields(lua_State *L, struct buf *out, const struct crede
     return count;
 }
 
+// What the transfer points to; the script may change its request table at any time.
+enum { KEEP_URL = 1, KEEP_BODY, KEEP_METHOD, KEEP_CREDENTIAL, KEEP_COUNT = KEEP_CREDENTIAL };
+
+// The string of that name, kept alive in a user value of the response at index 2.
 static const char *l_string_field(lua_State *L, const char *name, const char *fallback,
-                                  size_t *len)
+                                  size_t *len, int keep)
 {
     const char *value = fallback;
 
@@ -127,7 +123,7 @@ static const char *l_string_field(lua_State *L, const char *name, const char *fa
             luaL_error(L, "'%s' must be a string", name);
         value = lua_tolstring(L, -1, len);
     }
-    lua_pop(L, 1); // the request table, which the response keeps, holds it
+    lua_setiuservalue(L, 2, keep);
     return value;
 }
 
@@ -141,6 +137,8 @@ static double l_timeout(lua_State *L, const char *name, const char *config_path)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    if (seconds > SECONDS_MAX)
+        seconds = SECONDS_MAX;
     return seconds > 0 ? seconds : config_number(state_of(L)->config, config_path);
 }
 
@@ -157,7 +155,7 @@ static const char *proxy_for(const struct script_state *s, const struct credenti
 
 static int l_response_close(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
 
     if (!r->transfer)
         return 0;
@@ -167,8 +165,12 @@ static int l_response_close(lua_State *L)
     buf_deinit(&r->body);
     if (r->reading_events)
         sse_deinit(&r->sse);
+    lua_pushnil(L); // the request with its body need not wait for the collector
+    lua_setiuservalue(L, 1, 1);
     return 0;
 }
+
+static void l_make_metatable(lua_State *L);
 
 // The other side of every wait here: libcurl has news.  No Lua, only a wake-up.
 static void on_transfer_change(struct transfer *t)
@@ -195,19 +197,15 @@ static int l_http_start(lua_State *L)
     lua_settop(L, 1);
     if (!s->host)
         return luaL_error(L, "there is no network while scripts are checked");
-    r = lua_newuserdatauv(L, sizeof(*r), 1);
-    memset(r, 0, sizeof(*r));
-    luaL_setmetatable(L, RESPONSE_TYPE);
-    lua_pushvalue(L, 1); // keeps url and body alive
-    lua_setiuservalue(L, 2, 1);
+    r = l_new_object(L, OBJECT_RESPONSE, sizeof(*r), KEEP_COUNT, l_make_metatable);
 
-    request.url = l_string_field(L, "url", "", &url_len);
-    request.body = l_string_field(L, "body", NULL, &request.body_len);
-    request.method = l_string_field(L, "method", request.body ? "POST" : "GET", NULL);
+    request.url = l_string_field(L, "url", "", &url_len, KEEP_URL);
+    request.body = l_string_field(L, "body", NULL, &request.body_len, KEEP_BODY);
+    request.method = l_string_field(L, "method", request.body ? "POST" : "GET", NULL, KEEP_METHOD);
     if (!url_parse(request.url, url_len, &url) ||
         (strncasecmp(url.scheme, "http", 4) != 0 || url.scheme_len > 5))
         return luaL_error(L, "the url of a request must be an absolute http or https URL");
-    id = l_string_field(L, "credential", NULL, NULL);
+    id = l_string_field(L, "credential", NULL, NULL, KEEP_CREDENTIAL);
     if (id) {
         c = credentials_find(s->credentials, id);
         if (!c)
@@ -240,7 +238,13 @@ static int l_http_start(lua_State *L)
 
 static double l_deadline(lua_State *L, int index)
 {
-    return lua_isnoneornil(L, index) ? 0 : clock_mono() + luaL_checknumber(L, index);
+    double seconds = luaL_optnumber(L, index, 0);
+
+    if (lua_isnoneornil(L, index))
+        return 0; // none
+    if (!(seconds > 0))
+        seconds = 0;
+    return clock_mono() + (seconds < SECONDS_MAX ? seconds : SECONDS_MAX);
 }
 
 static int l_wait_ready(lua_State *L, int status, lua_KContext ctx)
@@ -519,7 +523,7 @@ static int l_response_headers(lua_State *L)
 // Fields and methods: `status` is looked up, the rest are methods in the upvalue.
 static int l_response_index(lua_State *L)
 {
-    struct response *r = luaL_checkudata(L, 1, RESPONSE_TYPE);
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
     const char *key = luaL_checkstring(L, 2);
 
     if (strcmp(key, "status") == 0) {
@@ -531,7 +535,7 @@ static int l_response_index(lua_State *L)
     return 1;
 }
 
-int luaopen_http(lua_State *L)
+static void l_make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"wait", l_response_wait},
                                        {"header", l_response_header},
@@ -542,18 +546,16 @@ int luaopen_http(lua_State *L)
                                        {"next_event", l_response_next_event},
                                        {"close", l_response_close},
                                        {0}};
+
+    l_fill_object(L, methods, l_response_index, l_response_close);
+    lua_pushcfunction(L, l_response_close);
+    lua_setfield(L, -2, "__close");
+}
+
+int luaopen_http(lua_State *L)
+{
     static const luaL_Reg functions[] = {{"start", l_http_start}, {"request", l_http_request}, {0}};
 
-    if (luaL_newmetatable(L, RESPONSE_TYPE)) {
-        luaL_newlib(L, methods);
-        lua_pushcclosure(L, l_response_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_response_close);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -17,8 +17,6 @@
 #include "script/response.h"
 #include "script/state.h"
 
-#define RELAY_TYPE "client.relay"
-
 enum { PATHS_MAX = 4, STEPS_MAX = 6, WATCH_MAX = 8,  };
 
 struct path {
@@ -156,6 +154,8 @@ static void append_renamed(const struct relay *r, struct buf *out, const char *d
     }
     qsort(found, n, sizeof(*found), by_place);
     for (size_t i = 0; i < n; i++) {
+        if (found[i].at < from)
+            continue; // the same path was given twice
         buf_append(out, from, (size_t)(found[i].at - from));
         buf_append(out, r->model.data, r->model.len);
         from = found[i].at + found[i].len;
@@ -212,7 +212,7 @@ static enum verdict judge(struct relay *r, const struct sse_event *event)
 
 static struct relay *l_check_relay(lua_State *L)
 {
-    struct relay *r = luaL_checkudata(L, 1, RELAY_TYPE);
+    struct relay *r = l_check_object(L, 1, OBJECT_RELAY);
 
     if (!r->client->exchange || !r->response->transfer)
         luaL_error(L, "the relay is over");
@@ -299,7 +299,7 @@ static int l_relay_send(lua_State *L)
 
 static int l_relay_index(lua_State *L)
 {
-    struct relay *r = luaL_checkudata(L, 1, RELAY_TYPE);
+    struct relay *r = l_check_object(L, 1, OBJECT_RELAY);
     const char *key = luaL_checkstring(L, 2);
 
     if (strcmp(key, "finished") == 0) {
@@ -315,7 +315,7 @@ static int l_relay_index(lua_State *L)
 
 static int l_relay_gc(lua_State *L)
 {
-    struct relay *r = luaL_checkudata(L, 1, RELAY_TYPE);
+    struct relay *r = l_check_object(L, 1, OBJECT_RELAY);
 
     buf_deinit(&r->model);
     return 0;
@@ -325,11 +325,7 @@ static void l_make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"next", l_relay_next}, {"send", l_relay_send}, {0}};
 
-    luaL_newlib(L, methods);
-    lua_pushcclosure(L, l_relay_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_relay_gc);
-    lua_setfield(L, -2, "__gc");
+    l_fill_object(L, methods, l_relay_index, l_relay_gc);
 }
 
 int l_client_relay(lua_State *L)
@@ -342,12 +338,8 @@ int l_client_relay(lua_State *L)
     lua_settop(L, 3);
     if (!client->req->head_sent)
         return luaL_error(L, "the head of the response must be sent before its events");
-    r = lua_newuserdatauv(L, sizeof(*r), 3);
-    memset(r, 0, sizeof(*r));
+    r = l_new_object(L, OBJECT_RELAY, sizeof(*r), 3, l_make_metatable);
     buf_init(&r->model, 64 * 1024);
-    if (luaL_newmetatable(L, RELAY_TYPE))
-        l_make_metatable(L);
-    lua_setmetatable(L, -2);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 4, 1);
     lua_pushvalue(L, 2);

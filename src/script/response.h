@@ -11,8 +11,6 @@
 #include "net/upstream.h"
 #include "script/task.h"
 
-#define RESPONSE_TYPE "http.response"
-
 struct response {
     struct transfer *transfer; // NULL after close
     struct wait wait;

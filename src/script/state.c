@@ -35,7 +35,9 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
         s->memory -= old_size;
         return NULL;
     }
-    if (size > old_size && s->memory + (size - old_size) > s->limits.memory)
+    // One huge block is refused early: filling it would hold the loop.
+    if (size > old_size && (s->memory + (size - old_size) > s->limits.memory ||
+                            size > s->limits.memory / 6))
         return NULL;
     fresh = realloc(block, size);
     if (fresh)
@@ -82,6 +84,31 @@ int l_push_failure(lua_State *L, const char *code, const char *format, ...)
     return 2;
 }
 
+// --- headers ---------------------------------------------------------------------------------
+
+static bool is_token(const char *text, size_t len)
+{
+    // 1 for the characters of a token (RFC 9110 5.6.2), by byte.
+    static const char token[256] = {
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1,
+        ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,
+        ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    };
+
+    for (size_t i = 0; i < len; i++)
+        if (!token[(unsigned char)text[i]])
+            return false;
+    return len > 0;
+}
+
+void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len)
+{
+    if (!is_token(name, name_len))
+        luaL_error(L, "'%s' is not a header name", name);
+    if (memchr(value, '\r', len) || memchr(value, '\n', len) || memchr(value, '\0', len))
+        luaL_error(L, "the value of header '%s' holds a line break", name);
+}
+
 // --- loading ---------------------------------------------------------------------------------
 
 // Stops scripts that do not come to an end, or take all memory, while they load.  Loading happens
@@ -109,13 +136,13 @@ static void l_run_script(lua_State *L, const struct script *script, const char *
 {
     int status;
 
+    lua_pushfstring(L, "@%s", script->name);
     lua_pushlightuserdata(L, (void *)&LOADED_KEY);
     lua_setfield(L, 2, name);
-    lua_pushfstring(L, "@%s", script->name);
     status = luaL_loadbufferx(L, script->code, script->code_len, lua_tostring(L, -1), "b");
     lua_remove(L, -2);
     if (status == LUA_OK) {
-        lua_pushstring(L, name);
+        lua_pushvalue(L, 1); // the name
         status = lua_pcall(L, 1, 1, 0);
     }
     lua_pushnil(L);
@@ -161,15 +188,33 @@ static int l_require(lua_State *L)
 // --- the sandbox -----------------------------------------------------------------------------
 
 static const char *const allowed[] = {
-    "assert", "error",    "getmetatable", "ipairs", "next",     "pairs",        "pcall",
-    "rawequal", "rawget", "rawlen",       "rawset", "select",   "setmetatable", "tonumber",
-    "tostring", "type",   "xpcall",       "math",   "string",   "table",        "utf8",
-    "_VERSION", NULL};
+    "assert", "error",  "getmetatable", "ipairs",   "next",     "pairs", "pcall",
+    "rawequal", "rawget", "rawlen",     "rawset",   "select",   "tonumber", "tostring",
+    "type",   "xpcall", "math",         "string",   "table",    "utf8",  "_VERSION", NULL};
 
 static int l_new_global(lua_State *L)
 {
     return luaL_error(L, "attempt to set the global '%s'; globals are read-only",
                       luaL_tolstring(L, 2, NULL));
+}
+
+// setmetatable() without finalizers: they run in the collector, where no hook can stop one that
+// never ends.  `__close` is there for cleaning up.
+static int l_setmetatable(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+    lua_settop(L, 2);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    if (lua_istable(L, 2)) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "scripts have no finalizers: use <close>");
+        lua_pop(L, 1);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
 }
 
 static void l_open_library(lua_State *L, const char *name, lua_CFunction open)
@@ -212,6 +257,8 @@ static void l_make_sandbox(lua_State *L)
     lua_setfield(L, -2, "os");
     lua_pushcfunction(L, l_require);
     lua_setfield(L, -2, "require");
+    lua_pushcfunction(L, l_setmetatable);
+    lua_setfield(L, -2, "setmetatable");
 
     lua_newtable(L); // the proxy that becomes the globals table
     lua_pushvalue(L, -1);
@@ -299,33 +346,29 @@ void state_trim(struct script_state *s)
     task_drop_idle(s);
     buf_deinit(&s->scratch);
     buf_deinit(&s->scratch2);
-    if (s->L)
-        lua_gc(s->L, LUA_GCCOLLECT);
+    if (!s->L)
+        return;
+    // What has a finalizer goes in the second round, and takes what it refers to along.
+    lua_gc(s->L, LUA_GCCOLLECT);
+    lua_gc(s->L, LUA_GCCOLLECT);
 }
 
 // --- protected loading ------------------------------------------------------------------------
 
-static int l_traceback(lua_State *L)
-{
-    luaL_tolstring(L, 1, NULL);
-    luaL_traceback(L, L, lua_tostring(L, -1), 1);
-    return 1;
-}
-
-// Calls the function and arguments on the stack under the load limit; false with the message.
-// `what` names the script.
-static bool call_limited(struct script_state *s, const char *what, int arguments,
-                         struct buf *error)
+// Calls function(argument) under the load limit; false with the message.  `what` names the script.
+// Nothing here takes memory of the state before the call is protected.
+static bool call_limited(struct script_state *s, const char *what, lua_CFunction function,
+                         const void *argument, struct buf *error)
 {
     lua_State *L = s->L;
-    int base = lua_gettop(L) - arguments;
+    int base = lua_gettop(L);
     int status;
 
-    lua_pushcfunction(L, l_traceback);
-    lua_insert(L, base);
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, (void *)argument);
     s->load_deadline = clock_thread() + s->limits.hard;
     lua_sethook(L, l_load_limit, LUA_MASKCOUNT, 10000);
-    status = lua_pcall(L, arguments, 0, base);
+    status = lua_pcall(L, 1, 0, 0);
     lua_sethook(L, NULL, 0, 0);
     s->load_deadline = 0;
     if (status != LUA_OK) {
@@ -334,18 +377,23 @@ static bool call_limited(struct script_state *s, const char *what, int arguments
         // Lua itself does not say where memory ran out.
         buf_printf(error, "%s%s%s\n", status == LUA_ERRMEM ? what : "",
                    status == LUA_ERRMEM ? ": " : "", message ? message : "out of memory");
-        lua_settop(L, base - 1);
+        lua_settop(L, base);
         return false;
     }
-    lua_remove(L, base);
     return true;
+}
+
+// require(name), with the name as a C string.
+static int l_require_named(lua_State *L)
+{
+    lua_pushstring(L, lua_touserdata(L, 1));
+    lua_replace(L, 1);
+    return l_require(L);
 }
 
 bool state_require(struct script_state *s, const char *name, struct buf *error)
 {
-    lua_pushcfunction(s->L, l_require);
-    lua_pushstring(s->L, name);
-    return call_limited(s, name, 1, error);
+    return call_limited(s, name, l_require_named, name, error);
 }
 
 void state_push_module(lua_State *L, const char *name)
@@ -366,23 +414,31 @@ static void module_name(const char *path, char *out, size_t size)
             *c = '.';
 }
 
+// check(path, module) for a script that is loaded.
+static int l_check_script(lua_State *L)
+{
+    const struct script *script = lua_touserdata(L, 1);
+    char name[256];
+
+    module_name(script->name, name, sizeof(name));
+    lua_pushcfunction(L, l_check_shape);
+    lua_pushstring(L, script->name);
+    state_push_module(L, name);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 bool state_verify(struct script_state *s, struct buf *error)
 {
     bool ok = true;
     char name[256];
 
     for (size_t i = 0; i < s->bundle->count; i++) {
-        module_name(s->bundle->scripts[i].name, name, sizeof(name));
-        if (!state_require(s, name, error)) {
-            ok = false;
-            continue;
-        }
-        lua_pushcfunction(s->L, l_check_shape);
-        lua_pushstring(s->L, s->bundle->scripts[i].name);
-        lua_rawgetp(s->L, LUA_REGISTRYINDEX, &LOADED_KEY);
-        lua_getfield(s->L, -1, name);
-        lua_remove(s->L, -2);
-        ok = call_limited(s, s->bundle->scripts[i].name, 2, error) && ok;
+        const struct script *script = &s->bundle->scripts[i];
+
+        module_name(script->name, name, sizeof(name));
+        ok = state_require(s, name, error) &&
+             call_limited(s, script->name, l_check_script, script, error) && ok;
     }
     return ok;
 }

@@ -18,6 +18,7 @@
 #include "script/bundle.h"
 #include "script/credentials.h"
 #include "script/host.h"
+#include "script/object.h"
 #include "store/store.h"
 
 struct task;
@@ -41,9 +42,11 @@ struct script_state {
     size_t task_count;
     struct list idle_threads; // finished coroutines kept for the next task
     size_t idle_count;
+    const void *metatables[OBJECT_TYPES]; // see object.h
     // For bindings that pass bytes through; never used across a wait.
     struct buf scratch, scratch2;
     const char *version;      // of the program
+    struct local_access *local; // the program's `--password`, or NULL
     const char *closed;       // why proxy routes are closed, or NULL; the generation's
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number
@@ -69,6 +72,9 @@ bool state_verify(struct script_state *s, struct buf *error);
 void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
+
+// Raises unless name and value make one header line: a token, and no line break or NUL.
+void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);
 
 // Pushes a module that is loaded already, or nil.
 void state_push_module(lua_State *L, const char *name);

@@ -9,9 +9,14 @@
 // Seconds of CPU.  Two ticks make a time slice; the kernel's own clock may be coarser.
 static const double WATCH_TICK = 0.004;
 
+// Seconds of CPU in a callback of C code (a sort comparator, a gsub function), which cannot be left
+// and taken up again later.
+static const double CALLBACK_SECONDS = 0.1;
+
 enum {
     PASS_MAX = 256,   // tasks run in one pass before I/O gets its turn
-    IDLE_THREADS = 64 // coroutines kept for reuse, per state
+    IDLE_THREADS = 64, // coroutines kept for reuse, per state
+    DEPTH_MAX = 20000 // calls under way in one task, looked at when it runs long
 };
 
 // A coroutine without a task.
@@ -56,24 +61,38 @@ static ptrdiff_t memory_grown(const struct task *t)
     return t->grown + (ptrdiff_t)t->state->memory - (ptrdiff_t)t->memory_at;
 }
 
+// Says which limit the running task has exceeded; false when none.
+static bool exceeds_limit(const struct task *t, lua_State *L, char *why, size_t size)
+{
+    const struct script_limits *limits = &t->state->limits;
+    const struct watch *w = &t->state->host->scheduler->watch;
+    double here = w->ticks * w->tick; // without coming back to the scheduler
+    lua_Debug at;
+
+    if (cpu_used(t) > limits->hard)
+        snprintf(why, size, "the script ran for %.0f ms without waiting", limits->hard * 1000);
+    else if (here > CALLBACK_SECONDS && !lua_isyieldable(L))
+        snprintf(why, size, "the script ran for %.0f ms in a callback, where others cannot run",
+                 here * 1000);
+    else if (memory_grown(t) > (ptrdiff_t)(limits->memory / 4))
+        snprintf(why, size, "the script took more than %zu MiB of memory", limits->memory / 4 >> 20);
+    else if (lua_getstack(L, DEPTH_MAX, &at))
+        snprintf(why, size, "the script called functions more than %d levels deep", DEPTH_MAX);
+    else
+        return false;
+    return true;
+}
+
 // Runs at a VM instruction of a task that has been running for a while.
 static void l_long_run(lua_State *L, lua_Debug *ar)
 {
     struct task *t = task_of(L);
-    struct script_limits *limits = &t->state->limits;
     char why[100];
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    if (!t->stopped && cpu_used(t) > limits->hard) {
-        snprintf(why, sizeof(why), "the script ran for %.0f ms without waiting",
-                 limits->hard * 1000);
+    if (!t->stopped && exceeds_limit(t, L, why, sizeof(why)))
         stop_task(t, L, why);
-    } else if (!t->stopped && memory_grown(t) > (ptrdiff_t)(limits->memory / 4)) {
-        snprintf(why, sizeof(why), "the script took more than %zu MiB of memory",
-                 limits->memory / 4 >> 20);
-        stop_task(t, L, why);
-    }
     if (lua_isyieldable(L)) {
         lua_yield(L, 0);
         return;
@@ -84,6 +103,31 @@ static void l_long_run(lua_State *L, lua_Debug *ar)
         lua_sethook(L, l_long_run, LUA_MASKCOUNT, 1);
         luaL_error(L, "%s", t->stop_reason);
     }
+}
+
+// --- the bottom of every coroutine ------------------------------------------------------------
+
+// Turns what was raised into text while its stack is still there.
+static int l_describe(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+static int l_entry_end(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)ctx;
+    return status == LUA_OK || status == LUA_YIELD ? 0 : lua_error(L);
+}
+
+// Calls the task's function.  An error is caught down here, so that its message is made under
+// protection, and because an error that a hook raised leaves hooks off until something catches it.
+static int l_entry(lua_State *L)
+{
+    lua_pushcfunction(L, l_describe);
+    lua_insert(L, 1);
+    return l_entry_end(L, lua_pcallk(L, lua_gettop(L) - 2, 0, 1, 0, l_entry_end), 0);
 }
 
 // --- the life of a task ----------------------------------------------------------------------
@@ -192,6 +236,7 @@ struct task *task_new(struct script_state *state)
         return NULL;
     }
     *(struct task **)lua_getextraspace(t->thread) = t;
+    lua_pushcfunction(t->thread, l_entry);
     list_append(&state->tasks, &t->in_state);
     state->task_count++;
     return t;
@@ -199,7 +244,7 @@ struct task *task_new(struct script_state *state)
 
 void task_start(struct task *t, int arguments)
 {
-    t->arguments = arguments;
+    t->arguments = arguments + 1; // and the function, for l_entry()
     make_ready(t);
 }
 
@@ -219,7 +264,9 @@ static void end_task(struct task *t, enum task_result result, const char *messag
 
     unpark(t);
     list_remove(&t->in_ready);
-    // Close variables run here, still as this task and under its limits.
+    // Close variables run here, still as this task and under its limits, which start afresh.
+    lua_sethook(t->thread, NULL, 0, 0);
+    t->stopped = false;
     t->cpu = 0;
     t->grown = 0;
     t->memory_at = s->memory;
@@ -235,18 +282,6 @@ static void end_task(struct task *t, enum task_result result, const char *messag
         t->on_end(t, result, copy ? copy : "");
     free(copy);
     free(t);
-}
-
-static void fail_task(struct task *t)
-{
-    const char *message = lua_tostring(t->thread, -1);
-
-    if (!message) {
-        luaL_tolstring(t->thread, -1, NULL);
-        message = lua_tostring(t->thread, -1);
-    }
-    luaL_traceback(t->thread, t->thread, message, 0);
-    end_task(t, TASK_FAILED, lua_tostring(t->thread, -1));
 }
 
 // The one place where Lua runs.
@@ -275,7 +310,8 @@ static void run_task(struct task *t, struct watch *watch)
     } else if (status == LUA_OK) {
         end_task(t, TASK_OK, NULL);
     } else {
-        fail_task(t);
+        // A string: l_describe() made it, or Lua did when there was no memory for that.
+        end_task(t, TASK_FAILED, lua_tostring(t->thread, -1));
     }
 }
 
@@ -301,9 +337,13 @@ void task_nudge(struct task *t)
 
 void wait_deinit(struct wait *w)
 {
-    if (w->task)
-        w->task->parked = NULL;
+    struct task *t = w->task;
+
+    if (!t)
+        return;
     w->task = NULL;
+    t->parked = NULL;
+    make_ready(t); // its continuation finds the object closed
 }
 
 int l_task_park_until(lua_State *L, struct wait *w, double deadline, lua_KFunction k,

@@ -78,8 +78,7 @@ void scheduler_deinit(struct scheduler *s);
 // Makes the loop come round without blocking.
 void scheduler_wake(struct scheduler *s);
 
-// Makes a task; its coroutine's stack is empty: push the function and its arguments on
-// task->thread, then task_start().  NULL without memory.  May be called outside of any task.
+// Makes a task: push the function and its arguments on task->thread, then task_start().  NULL without memory.  May be called outside of any task.
 struct task *task_new(struct script_state *state);
 void task_start(struct task *t, int arguments);
 
@@ -103,7 +102,8 @@ int l_task_park(lua_State *L, struct wait *w, lua_KFunction k, lua_KContext ctx)
 int l_task_park_until(lua_State *L, struct wait *w, double deadline, lua_KFunction k,
                       lua_KContext ctx);
 
-// The object that holds `w` goes away: nobody waits on it any more.
+// The object that holds `w` goes away: nobody waits on it any more.  A task that did (another
+// task closed what it waits for) runs in the next pass.
 void wait_deinit(struct wait *w);
 
 struct task *task_of(lua_State *L);

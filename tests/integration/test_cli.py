@@ -132,3 +132,24 @@ def test_the_log_file_is_written_where_it_belongs(make_proxy):
     log = proxy.folder / "logs" / "main.log"
     assert "/v1/chat/completions" in log.read_text()
     assert (log.stat().st_mode & 0o077) == 0
+
+
+def test_a_password_opens_keep_alive(make_proxy):
+    proxy = make_proxy({}, arguments=["--password", "canary-local"])
+    assert proxy.get("/keep-alive").status == 401
+    assert proxy.get("/keep-alive", {"X-Local-Password": "wrong"}).status == 401
+    for headers in ({"X-Local-Password": "canary-local"}, {"Authorization": "Bearer canary-local"}):
+        answer = proxy.get("/keep-alive", headers)
+        assert answer.status == 200 and answer.json() == {"status": "ok"}
+    assert "canary-local" not in proxy.log
+
+
+def test_without_a_password_there_is_no_keep_alive(mock):
+    assert mock.get("/keep-alive").status == 404
+
+
+@pytest.mark.slow
+def test_a_proxy_whose_owner_is_silent_ends(make_proxy):
+    proxy = make_proxy({}, arguments=["--password", "canary-local"])
+    proxy.wait_exit()
+    assert proxy.process.returncode == 0

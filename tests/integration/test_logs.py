@@ -39,6 +39,7 @@ def test_a_client_error_is_a_warning(served):
 def test_an_upstream_failure_is_one_short_line(served, upstream):
     upstream.always(error(500, "upstream words " + "y" * 5000))
     served.chat("nice")
+    access_line(served, "/v1/chat/completions")  # the last line of a request
     lines = [line for line in served.lines if "upstream words" in line]
     assert len(lines) == 1 and len(lines[0]) < 1500
 

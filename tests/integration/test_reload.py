@@ -167,3 +167,24 @@ def test_a_folder_of_scripts_elsewhere_is_used(make_proxy, upstream):
     text = path.read_text().rstrip().removesuffix("return M") + VERSIONED % "own"
     proxy.replace(path, text)
     eventually(lambda: version_of(proxy, upstream) == "own")
+
+
+def test_a_script_that_fails_its_requests_is_taken_back(make_proxy, upstream):
+    proxy = make_proxy({"openai-compatibility": [entry(upstream)]})
+    for _ in range(5):
+        assert proxy.chat("nice").status == 200
+    mark = proxy.mark()
+    proxy.write_script(STOCK, stock_with(proxy, """
+function M.request() error("on purpose") end
+return M
+"""))
+    proxy.wait_for_log(r"generation 2", since=mark)
+    answers = [proxy.chat("nice").status for _ in range(30)]
+    assert 500 in answers
+    proxy.wait_for_log(r"generation 2 is taken back", since=mark)
+    eventually(lambda: proxy.chat("nice").status == 200)
+    # The same files are not tried again; another change is.
+    mark = proxy.mark()
+    proxy.write_script(STOCK, stock_with(proxy, VERSIONED % "mended"))
+    proxy.wait_for_log(r"scripts reloaded", since=mark)
+    assert version_of(proxy, upstream) == "mended"

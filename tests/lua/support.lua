@@ -39,6 +39,7 @@ function credentials.list() return state.credentials end
 function credentials.version() return version end
 
 local config = { values = {}, path = "" }
+function config.local_password() return nil end
 function config.keys_required() return #state.keys > 0 end
 function config.closed() return state.closed end
 function config.client_key(candidate)

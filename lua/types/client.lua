@@ -1,6 +1,6 @@
 ---@meta client
 
---- The client's side of one request, given to `main.handle`.  Names in request order of use.
+--- The client's side of one request, given to `main.handle`.
 ---@class Client
 ---@field id string         request id, 8 hex digits
 ---@field method string     "GET", "POST", ...

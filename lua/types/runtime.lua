@@ -113,3 +113,7 @@ local task = {}
 --- Id of the request that runs this, or nil outside of one.
 ---@return string?
 function task.id() end
+--- Names of the scripts directly in a folder, without `.lua`: task.scripts("providers").
+---@param folder string
+---@return string[]
+function task.scripts(folder) end

@@ -248,8 +248,8 @@ static int no_passphrase(char *out, int size, int writing, void *ctx)
     return -1;
 }
 
-// Signs with a PEM key.  The signature's length, 0 on failure.  Errors do not stay behind for the TLS
-// code to find.
+// Signs with a PEM key.  The signature's length, 0 on failure.  Errors do not stay behind for the
+// TLS code to find.
 static size_t sign(const char *pem, size_t pem_len, const char *text, size_t len,
                    unsigned char *out, size_t size)
 {

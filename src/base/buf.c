@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PRINT_FIRST = 128 }; // bytes
+
 #define MAX_LARGEST (SIZE_MAX / 8) // sums of sizes cannot overflow
 
 void buf_init(struct buf *b, size_t max)
@@ -102,15 +104,24 @@ bool buf_putc(struct buf *b, char c)
 
 bool buf_vprintf(struct buf *b, const char *format, va_list args)
 {
+    // Most texts are short: the first try has room for them.
+    size_t room = b->max - b->len < PRINT_FIRST ? b->max - b->len : PRINT_FIRST;
     va_list again;
     char *to;
     int n;
 
+    to = buf_reserve(b, room);
+    if (!to)
+        return false;
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, format, again);
+    n = vsnprintf(to, room + 1, format, again);
     va_end(again);
     if (n < 0)
         return false;
+    if ((size_t)n <= room) {
+        b->len += (size_t)n;
+        return true;
+    }
     to = buf_reserve(b, (size_t)n);
     if (!to)
         return false;

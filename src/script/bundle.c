@@ -47,6 +47,7 @@ const struct script *bundle_module(const struct bundle *b, const char *name)
 // Adds a script, or replaces the stock one of that name.
 static bool put(struct bundle *b, const char *name, const char *source, size_t len, bool overlay)
 {
+    const struct embedded_script *stock;
     struct script *s = find(b, name);
     char *copy = malloc(len + 1);
 
@@ -73,7 +74,10 @@ static bool put(struct bundle *b, const char *name, const char *source, size_t l
     free(s->source);
     s->source = copy;
     s->source_len = len;
-    s->overlay = overlay;
+    // A copy that nobody has changed is still the stock script.
+    stock = overlay ? bundle_stock(name) : NULL;
+    s->overlay = overlay && !(stock && (size_t)(stock->end - stock->begin) == len &&
+                              memcmp(stock->begin, source, len) == 0);
     return true;
 }
 

@@ -165,8 +165,10 @@ static int l_response_close(lua_State *L)
     buf_deinit(&r->body);
     if (r->reading_events)
         sse_deinit(&r->sse);
-    lua_pushnil(L); // the request with its body need not wait for the collector
-    lua_setiuservalue(L, 1, 1);
+    for (int keep = 1; keep <= KEEP_COUNT; keep++) {
+        lua_pushnil(L); // the request with its body need not wait for the collector
+        lua_setiuservalue(L, 1, keep);
+    }
     return 0;
 }
 

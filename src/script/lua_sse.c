@@ -62,6 +62,8 @@ static int l_decoder(lua_State *L)
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, l_decoder_gc);
         lua_setfield(L, -2, "__gc");
+        lua_pushboolean(L, false);
+        lua_setfield(L, -2, "__metatable");
     }
     lua_setmetatable(L, -2);
     return 1;

@@ -51,4 +51,6 @@ void l_fill_object(lua_State *L, const luaL_Reg *methods, lua_CFunction index, l
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, gc);
     lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, false); // out of the reach of scripts
+    lua_setfield(L, -2, "__metatable");
 }

@@ -251,6 +251,11 @@ static void l_make_sandbox(lua_State *L)
     lua_pushnil(L);
     lua_setfield(L, -2, "dump");
     lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 2);
     l_restrict(L, allowed); // visible
     lua_getglobal(L, LUA_OSLIBNAME);
     l_restrict(L, os_names);
@@ -286,6 +291,8 @@ static int l_prepare(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, l_error_tostring);
     lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &ERROR_KEY);
     return 0;
 }

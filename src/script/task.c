@@ -194,9 +194,12 @@ static bool take_thread(struct task *t)
     return false;
 }
 
-static void give_thread_back(struct script_state *s, lua_State *thread, int ref)
+// Only coroutines that came to a plain end are kept: an error that a hook raised can leave a
+// coroutine (Lua 5.4.4) in which hooks are off for good, so that nothing could stop its next task.
+static void give_thread_back(struct script_state *s, lua_State *thread, int ref, bool reusable)
 {
-    struct idle_thread *idle = s->idle_count < IDLE_THREADS ? malloc(sizeof(*idle)) : NULL;
+    bool keep = reusable && s->idle_count < IDLE_THREADS;
+    struct idle_thread *idle = keep ? malloc(sizeof(*idle)) : NULL;
 
     *(struct task **)lua_getextraspace(thread) = s->root;
     if (!idle) {
@@ -261,6 +264,7 @@ static void end_task(struct task *t, enum task_result result, const char *messag
 {
     struct script_state *s = t->state;
     char *copy = message ? strdup(message) : NULL;
+    bool reusable = result == TASK_OK || (result == TASK_CANCELLED && !t->stopped);
 
     unpark(t);
     list_remove(&t->in_ready);
@@ -275,7 +279,7 @@ static void end_task(struct task *t, enum task_result result, const char *messag
     watch_leave(&s->host->scheduler->watch);
     lua_sethook(t->thread, NULL, 0, 0);
     lua_settop(t->thread, 0);
-    give_thread_back(s, t->thread, t->thread_ref);
+    give_thread_back(s, t->thread, t->thread_ref, reusable && !t->stopped);
     list_remove(&t->in_state);
     s->task_count--;
     if (t->on_end)

@@ -1,0 +1,103 @@
+// Tests of credentials made from the configuration.
+
+#include "script_world.h"
+
+#include "script/credentials.h"
+
+static struct credential_set *credentials_of(const char *text)
+{
+    struct config *config = config_of(text);
+    struct credential_set *set = credentials_from_config(config);
+
+    assert_non_null(set);
+    config_unref(config); // the set keeps it
+    return set;
+}
+
+static void test_ids_are_stable_and_follow_the_parts(void **state)
+{
+    static const char text[] = "openai-compatibility:\n"
+                               "  - name: Acme\n"
+                               "    base-url: https://API.acme.example:8443/v1/\n"
+                               "    api-key-entries:\n"
+                               "      - api-key: first-secret-key\n"
+                               "      - api-key: first-secret-key\n"
+                               "      - api-key: other-secret-key\n"
+                               "        proxy-url: socks5://proxy.example:1080\n";
+    struct credential_set *a = credentials_of(text), *b = credentials_of(text);
+    int numbered = 0, proxied = 0;
+
+    (void)state;
+    assert_int_equal(a->count, 3);
+    for (size_t i = 0; i < a->count; i++) {
+        const struct credential *c = &a->items[i];
+
+        assert_string_equal(c->id, b->items[i].id);
+        assert_ptr_equal(credentials_find(a, c->id), c);
+        assert_int_equal(strncmp(c->id, "openai-compatibility:acme:", 26), 0);
+        assert_int_equal(strspn(c->id + 26, "0123456789abcdef"), 12);
+        numbered += strcmp(c->id + 38, "-1") == 0;
+        proxied += c->proxy != NULL;
+        assert_string_equal(c->host, "api.acme.example");
+        assert_int_equal(c->port, 8443);
+        assert_string_equal(c->base_url, "https://API.acme.example:8443/v1");
+        assert_null(strstr(c->label, c->secret));
+    }
+    assert_int_equal(numbered, 1);
+    assert_int_equal(proxied, 1);
+    assert_null(credentials_find(a, "openai-compatibility:acme:000000000000"));
+    credentials_unref(a);
+    credentials_unref(b);
+}
+
+static void test_an_entry_without_keys_is_one_keyless_credential(void **state)
+{
+    struct credential_set *set = credentials_of("openai-compatibility:\n"
+                                                "  - name: local\n"
+                                                "    base-url: http://127.0.0.1:1234/v1\n");
+
+    (void)state;
+    assert_int_equal(set->count, 1);
+    assert_string_equal(set->items[0].secret, "");
+    credentials_unref(set);
+}
+
+static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_not(void **state)
+{
+    struct credential_set *set = credentials_of("openai-compatibility:\n"
+                                                "  - name: old\n"
+                                                "    base-url: https://old.example/v1\n"
+                                                "    api-keys: [one-key-12345, two-key-12345]\n"
+                                                "  - name: off\n"
+                                                "    disabled: true\n"
+                                                "    base-url: https://off.example/v1\n");
+
+    (void)state;
+    assert_int_equal(set->count, 2);
+    assert_string_equal(set->items[0].name, "old");
+    credentials_unref(credentials_ref(set));
+    credentials_unref(set);
+}
+
+static void test_no_entries_make_an_empty_set(void **state)
+{
+    struct credential_set *set = credentials_of("");
+
+    (void)state;
+    assert_int_equal(set->count, 0);
+    assert_null(credentials_find(set, "x"));
+    credentials_unref(set);
+    credentials_unref(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ids_are_stable_and_follow_the_parts),
+        cmocka_unit_test(test_an_entry_without_keys_is_one_keyless_credential),
+        cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_not),
+        cmocka_unit_test(test_no_entries_make_an_empty_set),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -120,7 +120,7 @@ static void on_trim(uv_timer_t *timer)
 {
     struct worker *w = timer->data;
 
-    if (!w->busy && !w->trimmed) {
+    if (!w->busy && !w->trimmed && !w->closing) {
         state_collect(w->gateway.state);
         upstream_trim(w->upstream);
         malloc_trim(0);

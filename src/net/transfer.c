@@ -61,6 +61,18 @@ static bool take_field(struct call *c, const char *line, size_t n)
     return buf_append(&c->fields, colon, n) && buf_putc(&c->fields, '\0');
 }
 
+// The request is about to be sent, on a new connection or one that was kept.
+static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
+{
+    struct call *c = ctx;
+
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    c->local_port = local_port;
+    return CURL_PREREQFUNC_OK;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct call *c = ctx;
@@ -125,14 +137,40 @@ static void describe_host(const char *url, bool with_port, char *out, size_t siz
     curl_url_cleanup(parsed);
 }
 
+// Curl 7.88 to 8.14 queue the RST_STREAM of an HTTP/2 call that is given up, but send it with the
+// next frame of that connection, which may never come.  Touching another call makes curl send.
+// (One that waits for its client cannot be touched; it sends when it goes on.)
+static void flush_shared(struct call *c)
+{
+    list_each(it, following, &c->up->active) {
+        struct call *other = list_entry(it, struct call, link);
+
+        if (other == c || other->paused || other->local_port != c->local_port)
+            continue;
+        // What goes wrong here is told by the next action of curl.
+        curl_easy_pause(other->easy, CURLPAUSE_SEND);
+        curl_easy_pause(other->easy, CURLPAUSE_CONT);
+        return;
+    }
+}
+
+static void take_from_curl(struct call *c)
+{
+    // Nobody else uses the connection: it ends, as the only sure way to end the call.
+    curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_multi_remove_handle(c->up->multi, c->easy);
+    curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 0L);
+    c->added = false;
+    if (c->local_port)
+        flush_shared(c);
+}
+
 static void finish(struct call *c, enum transfer_error error)
 {
     struct transfer *t = &c->public;
 
-    if (c->added) {
-        curl_multi_remove_handle(c->up->multi, c->easy);
-        c->added = false;
-    }
+    if (c->added)
+        take_from_curl(c);
     list_remove(&c->link);
     c->paused = false;
     t->error = error;
@@ -427,6 +465,8 @@ static struct call *call_new(struct upstream *u)
     if (!c->easy || !upstream_prepare_easy(u, c->easy) ||
         curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c) ||
         curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error_text) ||
+        curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_connected) ||
+        curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c) ||
         curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header) ||
         curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c) ||
         curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body) ||
@@ -556,6 +596,7 @@ void transfer_free(struct transfer *t)
     t->message[0] = '\0';
     t->head_at = 0;
     c->head_status = 0;
+    c->local_port = 0;
     c->proxy = NULL;
     c->error_text[0] = '\0';
     list_append(&u->idle, &c->link);

@@ -58,6 +58,7 @@ struct call {
     const char *url, *proxy;
     bool added; // curl works on it
     bool paused;
+    int local_port;    // of the connection in use, 0 before; HTTP/2 calls may share one
     int head_status;   // of the head being read
     struct buf fields; // "name\0value\0" of the head being read, or read
     double last;       // when the upstream last gave something, or we let it go on

@@ -16,6 +16,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 from hyperframe.frame import GoAwayFrame
 
 from .upstream import WAIT, Gone, Request, Upstream
@@ -116,7 +117,8 @@ class Connection:
         self.news = threading.Condition()  # guards everything below, and h2
         self.streams = {}
         self.out = bytearray()
-        self.most = 0  # streams open at a time
+        self.settled = False  # the proxy knows our settings
+        self.refused = 0
         self.last = None  # highest stream served after a GOAWAY
         self.cutting = self.dead = False
         self._waker, self._wake = socket.socketpair()
@@ -136,8 +138,13 @@ class Connection:
     def run(self):
         self.sock.setblocking(False)
         with self.news:
-            self.h2.local_settings.max_concurrent_streams = self.upstream.streams_max
+            # Told to the proxy, but checked in _take(): before it has seen the settings, it may
+            # open more, and they are refused.
+            tolerant = self.h2.local_settings
+            self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
+                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.upstream.streams_max})
             self.h2.initiate_connection()
+            self.h2.local_settings = tolerant
             self.out += self.h2.data_to_send()
         try:
             while self._turn():
@@ -201,12 +208,16 @@ class Connection:
         number = getattr(event, "stream_id", None)
         stream = self.streams.get(number)
         if isinstance(event, h2.events.RequestReceived):
-            self.streams[number] = Stream(self, number, event.headers)
-            self.most = max(self.most, self.h2.open_inbound_streams)
-        elif isinstance(event, h2.events.DataReceived):
+            if self.h2.open_inbound_streams > self.upstream.streams_max:
+                self._refuse(number)
+            else:
+                self.streams[number] = Stream(self, number, event.headers)
+        elif isinstance(event, h2.events.SettingsAcknowledged):
+            self.settled = True
+        elif isinstance(event, h2.events.DataReceived) and stream:
             stream.request.body += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, number)
-        elif isinstance(event, h2.events.StreamEnded):
+        elif isinstance(event, h2.events.StreamEnded) and stream:
             if self.last is None or number <= self.last:
                 threading.Thread(target=self.upstream.serve, args=(stream,), daemon=True).start()
         elif isinstance(event, h2.events.StreamReset) and stream:
@@ -215,6 +226,12 @@ class Connection:
             stream.request.gone.set()
         elif isinstance(event, h2.events.ConnectionTerminated) and event.error_code:
             self.upstream.problems.append(f"GOAWAY {event.error_code} from the proxy")
+
+    def _refuse(self, number):
+        self.refused += 1
+        self.h2.reset_stream(number, h2.errors.ErrorCodes.REFUSED_STREAM)
+        if self.settled:
+            self.upstream.problems.append("more streams than the settings allow")
 
 
 class Http2Upstream(Upstream):
@@ -263,7 +280,7 @@ class Http2Upstream(Upstream):
         except Gone:
             request.gone.set()
         except h2.exceptions.ProtocolError:
-            if not (stream.over or stream.connection.dead):
+            if not (stream.over or stream.connection.cutting or stream.connection.dead):
                 raise
             request.gone.set()
         finally:

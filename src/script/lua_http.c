@@ -153,18 +153,28 @@ static const char *proxy_for(const struct script_state *s, const struct credenti
 
 // --- the userdata --------------------------------------------------------------------------------
 
-static int l_response_close(lua_State *L)
+// Ends the call.  Also what the end of the task does to a response that nobody closed.
+static void release_response(struct resource *resource)
 {
-    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
+    struct response *r = list_entry(resource, struct response, resource);
 
-    if (!r->transfer)
-        return 0;
+    list_remove(&resource->in_task);
     wait_deinit(&r->wait);
     transfer_free(r->transfer);
     r->transfer = NULL;
     buf_deinit(&r->body);
     if (r->reading_events)
         sse_deinit(&r->sse);
+    r->reading_events = false;
+}
+
+static int l_response_close(lua_State *L)
+{
+    struct response *r = l_check_object(L, 1, OBJECT_RESPONSE);
+
+    if (!r->transfer)
+        return 0;
+    release_response(&r->resource);
     for (int keep = 1; keep <= KEEP_COUNT; keep++) {
         lua_pushnil(L); // the request with its body need not wait for the collector
         lua_setiuservalue(L, 1, keep);
@@ -233,6 +243,8 @@ static int l_http_start(lua_State *L)
         explicit_bzero(s->scratch.data, s->scratch.len);
     if (!r->transfer)
         return luaL_error(L, "out of memory");
+    r->resource.release = release_response;
+    list_append(&task_of(L)->resources, &r->resource.in_task);
     return 1;
 }
 

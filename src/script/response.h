@@ -12,6 +12,7 @@
 #include "script/task.h"
 
 struct response {
+    struct resource resource;
     struct transfer *transfer; // NULL after close
     struct wait wait;
     struct buf body; // collected by body()

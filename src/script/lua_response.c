@@ -1,7 +1,6 @@
 // lua_response.c - the Response object of scripts, see lua/types/http.lua.
 
 #include <ctype.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -65,7 +65,7 @@ def test_a_connection_that_is_never_made_has_a_time_limit(make_proxy, upstream, 
     one = {**entry(upstream), "base-url": f"http://127.0.0.1:{deaf}/v1"}
     proxy = make_proxy({"timeouts": {"connect": 1}, "openai-compatibility": [one]})
     is_error(proxy.chat("nice"), 504, "timeout")
-    assert "no connection to 127.0.0.1" in proxy.log
+    proxy.wait_for_log("no connection to 127.0.0.1")
 
 
 def test_a_tls_handshake_that_hangs_counts_as_connecting(make_proxy, upstream, deaf):

@@ -4,6 +4,7 @@ local access = require "core.access"
 local calls = require "core.calls"
 local errors = require "lib.errors"
 local exchange = require "core.exchange"
+local framing = require "lib.framing"
 local routes = require "core.routes"
 
 local M = {}
@@ -43,7 +44,7 @@ function M.failed(client)
     return errors.respond(client, problem, dialect)
   end
   -- Only streams are begun before they are complete.
-  client:write(errors.event(problem, dialect))
+  client:write(framing.of(client, dialect):problem(errors.event(problem, dialect)))
   client:finish()
 end
 

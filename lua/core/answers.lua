@@ -2,6 +2,7 @@
 
 local config = require "config"
 local errors = require "lib.errors"
+local url = require "lib.url"
 
 local M = {}
 
@@ -32,6 +33,15 @@ function M.keep_alive(client, _, dialect)
   end
   if not right then return client:respond(401, JSON, '{"error":"invalid password"}') end
   client:respond(200, JSON, '{"status":"ok"}')
+end
+
+--- Stored responses: nothing is stored here.
+--- @param client Client
+--- @param id string  percent-encoded
+--- @param dialect string
+function M.stored(client, id, dialect)
+  errors.respond(client, errors.new("unknown_route",
+    "Response with id '" .. url.decode(id):gsub("%c", "") .. "' not found.", { param = "id" }), dialect)
 end
 
 --- OPTIONS of any path; the CORS headers are set by access.

@@ -2,7 +2,7 @@
 
 local find, gsub, lower = string.find, string.gsub, string.lower
 
--- Efforts that are names of their own, `<model>-high`; see models.codex.
+-- Efforts that are names of their own, `<model>-high`; see models.catalogue_codex.
 local EFFORTS = { "minimal", "low", "medium", "high" }
 
 local M = {}

@@ -1,6 +1,6 @@
 --- Claude, with an API key: Anthropic itself, or any service that speaks its Messages API.
 
-local catalogue = require "models.claude"
+local catalogue = require "models.catalogue_claude"
 local errors = require "lib.errors"
 local json = require "json"
 local upstream = require "lib.upstream"

@@ -1,6 +1,6 @@
 --- Codex with an API key: the Responses API behind a base URL, always streamed, nothing stored.
 
-local catalogue = require "models.codex"
+local catalogue = require "models.catalogue_codex"
 local errors = require "lib.errors"
 local json = require "json"
 local upstream = require "lib.upstream"

@@ -1,6 +1,6 @@
 --- Gemini with an API key.
 
-local catalogue = require "models.gemini"
+local catalogue = require "models.catalogue_gemini"
 local errors = require "lib.errors"
 local json = require "json"
 local upstream = require "lib.upstream"

@@ -103,6 +103,8 @@ end
 
 function writers.image(state, block)
   local source, native = block.source, nil
+  -- The hub shows what an assistant drew in a user turn.
+  if state.of_assistant then return drop(state, block, "image of the assistant") end
   if source.kind == "base64" then
     native = base64_source(state, block, source)
   elseif source.url and (source.kind == "url" or source.kind == "uri")

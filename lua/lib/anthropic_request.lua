@@ -4,7 +4,6 @@ local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
 local ir = require "lib.ir"
 local json = require "json"
-local models = require "models.anthropic"
 local reject = require "lib.reject"
 local thinking = require "lib.thinking"
 
@@ -152,6 +151,8 @@ end
 
 -- Tools kept back are offered to other vendors once the conversation names them.
 local function offer(request, state)
+  for _, tool in ipairs(request.tools) do tool.live = state.offered[tool.name] end
+  if not state.foreign then return end
   for _, tool in ipairs(state.added) do request.tools[#request.tools + 1] = tool end
   local kept = {}
   for _, tool in ipairs(request.tools) do
@@ -281,8 +282,7 @@ end
 local CONFIG = { effort = true, format = true }
 
 local function read_service(body, request, config, own)
-  local tier = fields.string(body, "service_tier")
-  request.service.tier = tier and (models.tiers_back[tier] or tier)
+  request.service.tier = fields.string(body, "service_tier")
   request.service.speed = fields.string(body, "speed")
   request.service.region = fields.string(body, "inference_geo")
   local cache = blocks.cache(body, "")
@@ -314,7 +314,7 @@ function M.decode(text, ctx)
   read_system(body, request, state)
   read_messages(body, request, state)
   read_tools(body, request)
-  if state.foreign then offer(request, state) end
+  offer(request, state)
   read_choice(body, request)
   read_limits(body, request)
   read_reasoning(body, config, request, ctx.warn)

@@ -127,9 +127,8 @@ local function write_service(state, request, body, config)
     if not tier then state.warn("drop.param", "service_tier", service.tier) end
     body.service_tier = tier or nil
   end
-  if state.same then
-    body.speed, body.inference_geo = service.speed, service.region
-  end
+  body.speed = service.speed
+  if state.same then body.inference_geo = service.region end
   local format = request.format
   if format and format.kind == "schema" and (state.caps.structured or "native") == "native" then
     config.format = {
@@ -180,20 +179,6 @@ local function push(messages, role, content, extras)
   messages[#messages + 1] = { role = role, content = content, extras = extras, whole = extras and true }
 end
 
--- Pictures that an assistant made are shown by the user, after the results of its calls.
-local function take_images(turn, waiting)
-  local kept
-  for i, block in ipairs(turn.blocks) do
-    if block.type == "image" then
-      if not kept then kept = table.move(turn.blocks, 1, i - 1, 1, {}) end
-      waiting[#waiting + 1] = block
-    elseif kept then
-      kept[#kept + 1] = block
-    end
-  end
-  return kept or turn.blocks
-end
-
 local function wrapped(blocks)
   local found = {}
   for i, block in ipairs(blocks) do
@@ -206,7 +191,7 @@ local function wrapped(blocks)
   return found
 end
 
-local function write_turn(state, turn, messages, waiting)
+local function write_turn(state, turn, messages)
   local extras = turn.extras and turn.extras.anthropic and turn.extras or nil
   if turn.role == "instruction" then
     local native = state.caps.mid_system
@@ -216,18 +201,10 @@ local function write_turn(state, turn, messages, waiting)
     end
     return
   end
-  if turn.role == "assistant" then
-    find_foreign_calls(state, turn)
-    local content = parts.list(state, take_images(turn, waiting))
-    if content[1] then push(messages, "assistant", content, extras) end
-    return
-  end
+  if turn.role == "assistant" then find_foreign_calls(state, turn) end
+  state.of_assistant = turn.role == "assistant"
   local content = parts.list(state, turn.blocks)
-  if waiting[1] then
-    for _, native in ipairs(parts.list(state, waiting)) do content[#content + 1] = native end
-    for i in ipairs(waiting) do waiting[i] = nil end
-  end
-  if content[1] then push(messages, "user", content, extras) end
+  if content[1] then push(messages, turn.role, content, extras) end
 end
 
 -- A text that the model is to continue may not end in white space.
@@ -245,12 +222,11 @@ local function trim_prefill(messages)
 end
 
 local function write_messages(state, request, body)
-  local messages, waiting = {}, {}
+  local messages = {}
   for i, turn in ipairs(request.turns) do
     state.path = "turns[" .. i - 1 .. "]"
-    write_turn(state, turn, messages, waiting)
+    write_turn(state, turn, messages)
   end
-  if waiting[1] then push(messages, "user", parts.list(state, waiting)) end
   trim_prefill(messages)
   local list = json.array {}
   if not messages[1] or messages[1].role == "assistant" then

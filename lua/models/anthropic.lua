@@ -81,9 +81,9 @@ return {
     ["image/png"] = true, ["image/jpeg"] = true, ["image/gif"] = true, ["image/webp"] = true,
   },
 
-  -- Service tiers of the neutral form, which has OpenAI's words.
-  tiers = { auto = "auto", default = "standard_only", priority = "auto", fast = "auto" },
-  tiers_back = { auto = "auto", standard_only = "default" },
+  -- Service tiers that may be asked for.
+  tiers = { auto = "auto", standard_only = "standard_only", default = "standard_only" },
+  -- Service tiers of answers, which have OpenAI's words in the neutral form.
   served = { standard = "default", priority = "priority", batch = "flex" },
   served_back = { default = "standard", priority = "priority" },
 }

@@ -1,0 +1,103 @@
+--- Contexts and short forms for the specs of the Anthropic translator.
+
+local json = require "json"
+local warnings = require "lib.warnings"
+
+local M = {}
+
+--- A context: `client` and `upstream` are dialects, `caps` those of the target.
+function M.ctx(client, upstream, caps, fields)
+  local warn, list = warnings.new()
+  local count = 0
+  local ctx = {
+    caps = caps or {}, warn = warn, warnings = list, created = 1760000000,
+    client = { dialect = client }, upstream = { dialect = upstream },
+    unique = function(prefix, length)
+      count = count + 1
+      return prefix .. ("0"):rep(length - 1) .. count
+    end,
+  }
+  ctx.caps.thinking = ctx.caps.thinking or { kind = "unknown" }
+  for name, value in pairs(fields or {}) do ctx[name] = value end
+  return ctx
+end
+
+--- A JSON text or value as plain tables, for comparison.
+function M.value(text)
+  if type(text) ~= "string" then return text end
+  local value, problem = json.decode(text)
+  if problem then error(tostring(problem) .. "\n" .. text, 2) end
+  return value
+end
+
+--- Compares two JSON texts as values.
+function M.same_json(got, wanted)
+  same(M.value(got), M.value(wanted))
+end
+
+--- Client frames of a list of events, as "name json" lines.
+function M.frames(encoder, events)
+  local lines = {}
+  local function take(frames)
+    for _, frame in ipairs(frames) do lines[#lines + 1] = { frame.name, M.value(frame.data) } end
+  end
+  for _, event in ipairs(events) do take(encoder.event(event)) end
+  take(encoder.eof())
+  return lines
+end
+
+--- Compares frames with "name json" lines of one text.
+function M.same_frames(got, text)
+  local wanted = {}
+  for line in text:gmatch "[^\n]+" do
+    local name, data = line:match "^%s*E?%s*([%w_]+)%s+(.+)$"
+    wanted[#wanted + 1] = { name, M.value(data) }
+  end
+  for i = 1, math.max(#got, #wanted) do same({ i, got[i] }, { i, wanted[i] }) end
+end
+
+--- Events of upstream frames, written as "name json" lines; the end of the stream follows.
+function M.events(decoder, text)
+  local found = {}
+  for line in text:gmatch "[^\n]+" do
+    local name, data = line:match "^%s*E?%s*([%w_]+)%s+(.+)$"
+    for _, event in ipairs(decoder.frame(name, data)) do found[#found + 1] = event end
+  end
+  for _, event in ipairs(decoder.eof()) do found[#found + 1] = event end
+  return found
+end
+
+--- The types of events or the names of frames.
+function M.types(list)
+  local found = {}
+  for i, each in ipairs(list) do found[i] = each.type or each[1] end
+  return table.concat(found, " ")
+end
+
+--- Codes of the warnings of a context.
+function M.codes(ctx)
+  local found = {}
+  for i, warning in ipairs(ctx.warnings) do found[i] = warning.code end
+  return table.concat(found, " ")
+end
+
+if not io.open "lua/lib/problems.lua" then
+  modules["lib.problems"] = {
+    decode = function(_, status, body)
+      local value = json.decode(body)
+      local inner = type(value) == "table" and value.error
+      inner = type(inner) == "table" and inner or {}
+      return {
+        kind = inner.type == "overloaded_error" and "overloaded" or "server", status = status,
+        message = type(inner.message) == "string" and inner.message or "",
+      }
+    end,
+    encode = function(_, problem)
+      local kinds = { overloaded = "overloaded_error" }
+      return { type = "error",
+        error = { type = kinds[problem.kind] or "api_error", message = problem.message or "" } }
+    end,
+  }
+end
+
+return M

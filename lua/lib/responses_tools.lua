@@ -146,23 +146,6 @@ function M.add(request, list, path, ctx)
   return add(request, list, path, ctx)
 end
 
---- Drops what is declared twice: the first wins, and a tool of no namespace wins over one in a
---- namespace with the same full name.
---- @param request IrRequest
-function M.unique(request)
-  local list, direct, seen, kept = request.tools, {}, {}, {}
-  for _, tool in ipairs(list) do
-    if not tool.namespace then direct[tool.name] = true end
-  end
-  for _, tool in ipairs(list) do
-    local full = names.full(tool.name, tool.namespace)
-    local loses = tool.namespace and direct[full]
-    if tool.kind == "server" or not loses and not seen[full] then kept[#kept + 1] = tool end
-    if not loses then seen[full] = true end
-  end
-  if #kept < #list then request.tools = kept end
-end
-
 -- The tool that a member of a choice names.
 local function named(native, path)
   local kind = fields.string(native, "type", path) or "function"

@@ -4,13 +4,17 @@
 --- the hub sees them, so that another candidate can be tried as long as nothing was sent.
 
 local attempt = require "core.attempt"
+local crypto = require "crypto"
 local dialects = require "lib.dialects"
 local errors = require "lib.errors"
-local hub = select(2, pcall(require, "lib.hub"))
+local hub = require "lib.hub"
 local json = require "json"
 local reject = require "lib.reject"
+local replays = require "core.replays"
 local timer = require "timer"
 local warnings = require "lib.warnings"
+
+local floor = math.floor
 
 local M = {}
 
@@ -24,26 +28,27 @@ local function guarded(work, ...)
   error(value, 0)
 end
 
-local function agent_of(client)
-  return client:header("user-agent")
+-- A random id; only answers have them.
+local function unique(prefix, length)
+  return prefix .. crypto.hex(crypto.random((length + 1) // 2)):sub(1, length)
 end
 
--- What the hub has to know about both ends.
-local function context(call, candidate, target)
-  local provider, client = candidate.provider, call.client
+-- What the hub has to know about both ends.  A gemini_cli client's request is unwrapped already.
+local function context(call, candidate)
+  local provider = candidate.provider
   return hub.context {
-    client = {
-      dialect = call.base, variant = call.dialect ~= call.base and call.dialect or nil,
-      agent = agent_of(client),
+    client = { dialect = call.base, agent = call.client:header("user-agent") },
+    upstream = {
+      dialect = provider.dialect, variant = provider.variant,
+      profile = provider.profile and provider.profile(candidate) or nil,
     },
-    upstream = { dialect = provider.dialect, variant = provider.variant },
     provider = provider.name,
     entry = candidate.credential.entry,
-    host = candidate.credential.base_url,
     model = call.model,
     upstream_model = candidate.model,
-    stream = target and target.stream,
-    created = math.floor(timer.wall()),
+    created = floor(timer.wall()),
+    unique = unique,
+    replay = replays.of(call),
   }
 end
 
@@ -51,15 +56,10 @@ end
 local function translate(call, candidate, ctx)
   local body, problem = guarded(hub.request, call.body, ctx)
   if not body then return nil, problem end
-  local dialect = candidate.provider.dialect
-  if dialect == "gemini" then return body end
-  if dialect ~= "chat" or call.operation == "generate" then
-    local fine, stream = json.peek(body, "stream")
-    if fine and (stream == true) ~= call.upstream_stream then
-      body = assert(json.splice(body, "stream", call.upstream_stream or nil))
-    end
-  end
-  return body
+  if candidate.provider.dialect == "gemini" then return body end
+  -- The client's wish is not what the upstream is asked for.
+  if (json.get(body, "stream") == true) == call.upstream_stream then return body end
+  return assert(json.splice(body, "stream", call.upstream_stream or nil))
 end
 
 --- A counting request in the provider's dialect.
@@ -72,7 +72,7 @@ function M.body(call, candidate)
 end
 
 local function open(call, candidate)
-  local ctx = context(call, candidate, { stream = call.upstream_stream })
+  local ctx = context(call, candidate)
   local body, problem = translate(call, candidate, ctx)
   if not body then
     problem.verdict = problem.verdict or "request"
@@ -89,9 +89,9 @@ local function tell_warnings(call, ctx)
   if text then call.client:set_header("x-translation-warnings", text) end
 end
 
--- Reads a stream and gives its events to `take`; true when the answer was complete.
-local function read(call, response, take, begun)
-  local base, complete = call.candidate.provider.dialect, false
+-- Reads a stream and gives its events to `take` until that says true, or a problem.
+local function read(call, response, take)
+  local base, complete, begun = call.candidate.provider.dialect, false, false
   while true do
     local kind, name, data = attempt.next_event(call, response)
     if kind == "event" then
@@ -99,8 +99,9 @@ local function read(call, response, take, begun)
       if problem then return problem end
       complete = complete or dialects.is_final(base, name, data)
       begun = true
-      problem = take(name, data)
-      if problem then return problem end
+      local done
+      done, problem = take(name, data)
+      if done or problem then return problem end
     elseif complete then
       return nil
     else
@@ -125,8 +126,8 @@ function M.collect(call, candidate, response, ctx)
   local collector = hub.collect(ctx)
   local problem = read(call, response, function(name, data)
     local _, fault = guarded(collector.push, name, data)
-    return fault
-  end, false)
+    return collector.is_done(), fault
+  end)
   if problem then return nil, problem end
   return guarded(collector.finish)
 end
@@ -223,27 +224,17 @@ function M.stream(call, candidate)
   if not attempt.is_stream(response) then return M.unfold(call, candidate, response, ctx) end
 
   local translator = hub.stream(ctx)
-  local base, held = candidate.provider.dialect, {}
   problem = read(call, response, function(name, data)
     local frames, fault = guarded(translator.push, name, data)
-    if not frames then return fault end
-    -- Frames of a handshake wait, so that an error behind them can go to another candidate.
-    if held and dialects.is_handshake(base, name, data) then
-      for _, frame in ipairs(frames) do held[#held + 1] = frame end
-      return nil
-    end
-    if held then
-      local before = held
-      held = nil
-      send(call, before, response, ctx)
-    end
+    if not frames then return nil, fault end
     send(call, frames, response, ctx)
-  end, false)
+    return translator.is_done(), translator.problem()
+  end)
   if problem then return problem end
   local frames
   frames, problem = guarded(translator.finish)
-  if not frames then return problem end
-  if held then send(call, held, response, ctx) end
+  problem = problem or translator.problem()
+  if problem then return problem end
   finish(call, frames, response, ctx)
 end
 

@@ -53,6 +53,13 @@ local function is_backend(candidate)
   return base ~= nil and find(base, "/backend%-api/codex$") ~= nil
 end
 
+--- Other hosts of the dialect take what the backend of ChatGPT refuses.
+--- @param candidate Candidate
+--- @return string?
+function M.profile(candidate)
+  return not is_backend(candidate) and "platform" or nil
+end
+
 local function edit_input(known, edits)
   local input = known.input
   if type(input) == "string" then

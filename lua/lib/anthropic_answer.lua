@@ -75,7 +75,8 @@ end
 
 --- @param text string
 --- @param ctx TranslationContext
---- @return IrResponse
+--- @return IrResponse?
+--- @return table? error  when the body tells one
 function M.decode(text, ctx)
   local body, problem = json.decode(text, SHAPE)
   if problem then reject.upstream("the upstream's answer is not valid JSON: " .. tostring(problem)) end
@@ -83,8 +84,7 @@ function M.decode(text, ctx)
     reject.upstream "the upstream's answer is not an object"
   end
   if body.type == "error" or soft.object(body, "error") then
-    local found = problems.decode("anthropic", 0, text, {})
-    reject.kind(found.kind, found.message)
+    return nil, problems.decode("anthropic", nil, text)
   end
   local response, choice, calls = ir.response(), ir.choice(0), 0
   response.id = soft.filled(body, "id") or ctx.unique("msg_", 24)

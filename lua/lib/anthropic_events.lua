@@ -309,7 +309,7 @@ function M.encoder(ctx)
     put("message_delta", encode {
       type = "message_delta",
       delta = { stop_reason = reason, stop_sequence = sequence or json.null, stop_details = details },
-      usage = show.usage(usage, searches),
+      usage = show.usage(usage, searches, start and start.service_tier),
     })
     out[#out + 1] = STOP
     ended = true

@@ -71,7 +71,7 @@ end
 function skeletons.tool_use(native)
   return {
     type = "tool_call", id = string_of(native, "id") or "", name = string_of(native, "name") or "",
-    kind = "function", args = "", complete = false, caller = native.caller,
+    kind = "function", args = "", caller = native.caller,
   }, "call"
 end
 
@@ -117,9 +117,11 @@ function M.decoder(ctx)
   local function begin(message)
     if started then return end
     started = true
+    local tier = message and filled(message.usage, "service_tier")
+    tier = tier and (models.served[tier] or tier)
     emit {
       type = "start", created = ctx.created or 0, model = filled(message, "model") or ctx.model or "",
-      id = filled(message, "id") or ctx.unique("msg_", 24),
+      id = filled(message, "id") or ctx.unique("msg_", 24), service_tier = tier,
     }
   end
 
@@ -283,7 +285,7 @@ function M.decoder(ctx)
   end
 
   function on.error(_, data)
-    local found = problems.decode("anthropic", 0, data, {})
+    local found = problems.decode("anthropic", nil, data)
     found.phase = count > 0 and "mid" or "pre"
     emit { type = "error", error = found }
     ended = true

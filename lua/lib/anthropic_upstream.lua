@@ -23,7 +23,9 @@ local function write_tool(state, tool)
   if tool.kind == "server" then
     local declared = models.declared[tool.server.tool]
     if own and own.type then
-      return parts.mark(state, parts.extend({ name = tool.name }, tool.extras), tool.cache)
+      -- A set of tools has no name.
+      local name = tool.name ~= own.type and tool.name or nil
+      return parts.mark(state, parts.extend({ name = name }, tool.extras), tool.cache)
     end
     if not declared then
       state.warn("drop.tool", "tools", tool.name)

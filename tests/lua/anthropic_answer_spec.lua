@@ -122,8 +122,9 @@ test("Claude's answer is read", function()
 end)
 
 test("an error in place of an answer is refused, as are texts that are none", function()
-  for _, text in ipairs { "", "[]", "7", '{"type":"error","error":{"type":"overloaded_error","message":"m"}}',
-    "<html>" } do
+  local none, err = decode '{"type":"error","error":{"type":"overloaded_error","message":"m"}}'
+  same({ none, err.kind, err.message }, { nil, "overloaded", "m" })
+  for _, text in ipairs { "", "[]", "7", "<html>" } do
     local fine, problem = pcall(decode, text)
     same({ text, fine, reject.is(problem) }, { text, false, true })
   end
@@ -142,7 +143,7 @@ test("nonsense in an answer never raises a raw error", function()
       local text = ('{"%s":%s}'):format(name, each)
       local fine, problem = pcall(decode, text)
       assert(fine or reject.is(problem), text .. " " .. tostring(problem))
-      if fine then
+      if fine and problem then
         -- What was read can be written.
         anthropic.encode_response(problem, ctx("anthropic", "anthropic", nil, { model = "m" }))
       end

@@ -218,7 +218,7 @@ def test_names_of_efforts_are_models_of_codex(make_proxy, make_upstream):
     upstream = make_upstream()
     upstream.always(sse(*text_stream("responses", "x"), done=False))
     proxy = make_proxy({"codex-api-key": [{
-        "api-key": KEY, "base-url": upstream.url, "excluded-models": ["*-mini*"]}]})
+        "api-key": KEY, "base-url": upstream.url, "excluded-models": ["codex-mini*"]}]})
     names = [m["id"] for m in proxy.get("/v1/models").json()["data"]]
     assert {"gpt-5", "gpt-5-minimal", "gpt-5-codex-high"} <= set(names)
     assert "gpt-5-codex-minimal" not in names and "codex-mini-latest" not in names

@@ -328,8 +328,7 @@ static struct config *first_config(struct cliproxy *p, bool optional, struct buf
         log_info(p->log, "there is no %s: running on defaults", p->config_path);
     }
     buf_append(error, report.errors.data, report.errors.len);
-    if (report.warnings.len > 0)
-        log_warn(p->log, "%s", buf_cstr(&report.warnings));
+    log_write_lines(p->log, LOG_WARN, "config", report.warnings.data, report.warnings.len);
     config_report_deinit(&report);
     return config;
 }

@@ -162,15 +162,6 @@ static void do_build(uv_work_t *work)
 
 // --- the result ------------------------------------------------------------------------------
 
-static void log_lines(struct log *log, enum log_level level, const char *lead, struct buf *lines)
-{
-    char *at = (char *)buf_cstr(lines), *save = NULL;
-
-    for (char *line = at ? strtok_r(at, "\n", &save) : NULL; line;
-         line = strtok_r(NULL, "\n", &save))
-        log_write(log, level, "reload", NULL, "%s%s", lead, line);
-}
-
 static void build_init(struct build *b)
 {
     memset(b, 0, sizeof(*b));
@@ -233,7 +224,7 @@ static void adopt(struct reload *r, struct build *b)
     r->live[r->live_count++] = b->result;
     buf_clear(&r->config_text);
     buf_append(&r->config_text, b->config_text.data, b->config_text.len);
-    log_lines(log, LOG_WARN, "", &b->warnings);
+    log_write_lines(log, LOG_WARN, "reload", b->warnings.data, b->warnings.len);
     log_write(log, LOG_INFO, "reload", NULL,
               "configuration and scripts reloaded: generation %u, scripts %.12s",
               b->result->number, b->result->bundle->hash);
@@ -252,7 +243,7 @@ static void build_done(uv_work_t *work, int status)
         adopt(r, b);
     else if (!b->unchanged && status == 0) {
         r->refused = b->version;
-        log_lines(r->options.log, LOG_ERROR, "", &b->errors);
+        log_write_lines(r->options.log, LOG_ERROR, "reload", b->errors.data, b->errors.len);
         log_write(r->options.log, LOG_ERROR, "reload", NULL,
                   "the change was refused; generation %u keeps running",
                   reload_current(r)->number);

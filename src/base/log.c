@@ -346,6 +346,21 @@ void log_write(struct log *log, enum log_level level, const char *origin, const 
     pthread_mutex_unlock(&log->lock);
 }
 
+void log_write_lines(struct log *log, enum log_level level, const char *origin, const char *text,
+                     size_t len)
+{
+    const char *end = text + len;
+
+    while (len > 0 && text < end) {
+        const char *stop = memchr(text, '\n', (size_t)(end - text));
+
+        stop = stop ? stop : end;
+        if (stop > text)
+            log_write(log, level, origin, NULL, "%.*s", (int)(stop - text), text);
+        text = stop + 1;
+    }
+}
+
 char *log_mask(const char *secret, size_t len, char *out, size_t out_size)
 {
     if (len <= 8)

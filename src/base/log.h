@@ -36,6 +36,10 @@ bool log_enabled(const struct log *log, enum log_level level);
 void log_write(struct log *log, enum log_level level, const char *origin, const char *request_id,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+// Writes each line of a text as a line of its own; empty ones are left out.
+void log_write_lines(struct log *log, enum log_level level, const char *origin, const char *text,
+                     size_t len);
+
 // Brings collected lines to their destination, rotates when due.  Cheap when there is nothing.
 void log_flush(struct log *log);
 

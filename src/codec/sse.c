@@ -161,23 +161,6 @@ static void pass_lf(struct sse *s)
         buf_consume(&s->in, 1); // belongs to the event before
 }
 
-bool sse_feed(struct sse *s, const char *bytes, size_t n)
-{
-    drop_taken(s);
-    s->too_large = s->too_large || !buf_append(&s->in, bytes, n);
-    if (!s->too_large) {
-        pass_lf(s);
-        s->too_large = s->in.len > s->event_max && holds_too_large(s);
-    }
-    return !s->too_large;
-}
-
-void sse_end(struct sse *s)
-{
-    drop_taken(s);
-    s->ended = true;
-}
-
 // Skips a BOM at the start of the stream.  False when more bytes are needed to know.
 static bool pass_bom(struct sse *s)
 {
@@ -191,6 +174,24 @@ static bool pass_bom(struct sse *s)
         buf_consume(&s->in, 3);
     s->started = true;
     return true;
+}
+
+bool sse_feed(struct sse *s, const char *bytes, size_t n)
+{
+    drop_taken(s);
+    s->too_large = s->too_large || !buf_append(&s->in, bytes, n);
+    if (!s->too_large) {
+        pass_bom(s); // no part of the first event
+        pass_lf(s);
+        s->too_large = s->in.len > s->event_max && holds_too_large(s);
+    }
+    return !s->too_large;
+}
+
+void sse_end(struct sse *s)
+{
+    drop_taken(s);
+    s->ended = true;
 }
 
 bool sse_next(struct sse *s, struct sse_event *event)

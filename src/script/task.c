@@ -233,6 +233,7 @@ struct task *task_new(struct script_state *state)
         return NULL;
     t->state = state;
     list_init(&t->in_ready);
+    list_init(&t->resources);
     t->alarm.ring = on_alarm;
     if (!take_thread(t)) {
         free(t);
@@ -279,6 +280,11 @@ static void end_task(struct task *t, enum task_result result, const char *messag
     watch_leave(&s->host->scheduler->watch);
     lua_sethook(t->thread, NULL, 0, 0);
     lua_settop(t->thread, 0);
+    while (!list_empty(&t->resources)) {
+        struct resource *open = list_entry(t->resources.next, struct resource, in_task);
+
+        open->release(open);
+    }
     give_thread_back(s, t->thread, t->thread_ref, reusable && !t->stopped);
     list_remove(&t->in_state);
     s->task_count--;

@@ -27,6 +27,12 @@ struct wait {
     struct task *task; // NULL while nobody waits
 };
 
+// Something that a task opened and that ends with it, whether a script closed it or not.
+struct resource {
+    struct list in_task;
+    void (*release)(struct resource *r); // idempotent; unlinks
+};
+
 // How a task ended.
 enum task_result {
     TASK_OK,
@@ -41,6 +47,7 @@ struct task {
     int thread_ref;        // anchors the coroutine in the registry
     struct list in_state;  // state->tasks
     struct list in_ready;  // scheduler->ready
+    struct list resources;
     struct wait *parked;
     struct wait sleep;     // for waits on time alone
     struct alarm alarm;    // ends the wait

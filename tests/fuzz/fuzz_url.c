@@ -76,9 +76,11 @@ static void assert_printable(const struct buf *out)
 
 static void try_redact(const char *text, size_t len)
 {
-    char *copy = strndup(text, len);
+    char *copy = malloc(len + 1);
     struct buf out;
 
+    memcpy(copy, text, len);
+    copy[len] = '\0';
     buf_init(&out, 16 * len + 100);
     redact_target(&out, copy);
     assert_printable(&out);

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.proxy import entry, eventually
-from support.upstream import chat_chunks, sse
+from support.upstream import Gone, chat_chunks, chat_reply, reply, sse
 from test_reload import STOCK, stock_with
 
 # The stock script, with misbehaviour for models of these names.
@@ -77,3 +77,32 @@ def test_harm_again_and_again_uses_nothing_up(harmful):
         for harm in ("memory", "recursion", "error"):
             assert harmful.chat(f"scripted://{harm}").status == 500
     eventually(lambda: harmful.chat("nice").status == 200)
+
+
+def test_an_upstream_call_that_nobody_closed_ends_with_its_request(make_proxy, upstream):
+    left = threading.Event()
+
+    def abandoned(c):
+        try:
+            c.wait_gone()
+        except Gone:
+            left.set()
+
+    proxy = make_proxy({"openai-compatibility": [entry(upstream)]}, start=False)
+    proxy.write_script(STOCK, stock_with(proxy, """
+local http = require "http"
+local stock_request = M.request
+function M.request(call, candidate)
+  local request = stock_request(call, candidate)
+  http.start(request)  -- and forgets it
+  return request
+end
+
+return M
+"""))
+    proxy.start()
+    upstream.always(abandoned)
+    upstream.then(abandoned, reply(chat_reply()))
+    answer = proxy.chat("nice")
+    assert answer.status in (200, 502)
+    assert left.wait(20), "the upstream still waits for a call that nobody reads"

@@ -162,6 +162,18 @@ static void lines_below_the_level_are_not_written(void **state)
     assert_log_matches(w, "^" STAMP "\\[--------\\] \\[debug\\] \\[[^]]*\\] shown\n$");
 }
 
+static void a_text_of_several_lines_becomes_several_lines(void **state)
+{
+    struct world *w = *state;
+    const char *text = "config.yaml:2: one\n\nconfig.yaml:3: two\nthe end";
+
+    configure(w);
+    log_write_lines(w->log, LOG_WARN, "config", text, strlen(text));
+    log_write_lines(w->log, LOG_WARN, "config", NULL, 0);
+    assert_log_matches(w, "^" STAMP "\\[--------\\] \\[warn \\] \\[config\\] config.yaml:2: one\n" STAMP
+                          "[^\n]* config.yaml:3: two\n" STAMP "[^\n]* the end\n$");
+}
+
 static void a_log_that_is_not_there_swallows_lines(void **state)
 {
     (void)state;
@@ -451,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_WORLD(a_line_has_time_request_level_origin_and_message),
         WITH_WORLD(lines_below_the_level_are_not_written),
+        WITH_WORLD(a_text_of_several_lines_becomes_several_lines),
         cmocka_unit_test(a_log_that_is_not_there_swallows_lines),
         WITH_WORLD(quiet_lines_wait_for_a_flush_and_loud_ones_do_not),
         WITH_WORLD(control_characters_cannot_forge_a_line_or_drive_a_terminal),

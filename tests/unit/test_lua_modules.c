@@ -212,7 +212,10 @@ static char *pem_of(EVP_PKEY *key, const char *password)
                                          (const unsigned char *)password,
                                          password ? (int)strlen(password) : 0, NULL, NULL));
     len = BIO_get_mem_data(bio, &data);
-    copy = strndup(data, (size_t)len);
+    copy = malloc((size_t)len + 1);
+    assert_non_null(copy);
+    memcpy(copy, data, (size_t)len);
+    copy[len] = '\0';
     BIO_free(bio);
     return copy;
 }

@@ -20,6 +20,8 @@
 ---@field upstream_model string      what the upstream is asked for
 ---@field created integer            Unix seconds, for answers that lack it (given, so that
 ---  translators need no clock)
+---@field stream boolean?            what the route says, for bodies that do not tell
+---@field without_thinking boolean?  the retry after an upstream refused a signature
 ---@field unique fun(prefix: string, length: integer): string  random id, answers only
 
 --- One wire format, lua/translators/<dialect>.lua.  Pure: no I/O, no clock.  A body that is wrong

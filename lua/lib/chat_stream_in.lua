@@ -117,6 +117,7 @@ local function choice_state(index, ctx, emit)
 
   local function on_audio(piece)
     if not audio then
+      close()
       audio = { transcript = {} }
       audio.idx = start { type = "audio", id = soft.string(piece, "id") }
     end

@@ -37,7 +37,7 @@ end
 local passed, failed = 0, 0
 
 function test(name, fn)
-  local fine, problem = xpcall(fn, debug.traceback)
+  local fine, problem = xpcall(fn, function(raised) return debug.traceback(tostring(raised)) end)
   if fine then
     passed = passed + 1
   else

@@ -81,23 +81,4 @@ function M.codes(ctx)
   return table.concat(found, " ")
 end
 
-if not io.open "lua/lib/problems.lua" then
-  modules["lib.problems"] = {
-    decode = function(_, status, body)
-      local value = json.decode(body)
-      local inner = type(value) == "table" and value.error
-      inner = type(inner) == "table" and inner or {}
-      return {
-        kind = inner.type == "overloaded_error" and "overloaded" or "server", status = status,
-        message = type(inner.message) == "string" and inner.message or "",
-      }
-    end,
-    encode = function(_, problem)
-      local kinds = { overloaded = "overloaded_error" }
-      return { type = "error",
-        error = { type = kinds[problem.kind] or "api_error", message = problem.message or "" } }
-    end,
-  }
-end
-
 return M

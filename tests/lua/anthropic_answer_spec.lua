@@ -1,8 +1,7 @@
 --- Whole answers of Anthropic, both ways.
 
-local support = require "tests.anthropic_support"
-
 local anthropic = require "translators.anthropic"
+local support = require "tests.anthropic_support"
 local ir = require "lib.ir"
 local json = require "json"
 local reject = require "lib.reject"

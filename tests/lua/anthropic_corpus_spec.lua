@@ -37,21 +37,6 @@ local function settle(body)
   return body
 end
 
-local function differences(a, b, path, found)
-  if type(a) ~= type(b) or type(a) ~= "table" then
-    if a ~= b then found[#found + 1] = path .. ": " .. tostring(a) .. " / " .. tostring(b) end
-    return found
-  end
-  if json.is_array(a) ~= json.is_array(b) and next(a) == nil then
-    found[#found + 1] = path .. ": [] / {}"
-  end
-  for name in pairs(a) do differences(a[name], b[name], path .. "." .. name, found) end
-  for name in pairs(b) do
-    if a[name] == nil then found[#found + 1] = path .. "." .. name .. " is new" end
-  end
-  return found
-end
-
 test("the corpus holds the forms of both generations of Claude Code", function()
   assert(#corpus >= 4)
 end)
@@ -59,7 +44,7 @@ end)
 for _, entry in ipairs(corpus) do
   test("reading and writing is the identity: " .. entry.path, function()
     local text, context = around(entry.text)
-    same(differences(settle(value(entry.text)), value(text), "", {}), {})
+    same(support.differences(settle(value(entry.text)), value(text)), {})
     same(context.warnings, {})
     -- And once more, to the byte.
     same(around(text), text)

@@ -1,8 +1,7 @@
 --- Requests to Claude after normalisation: the pitfalls that end in a 400 there.
 
-local support = require "tests.anthropic_support"
-
 local anthropic = require "translators.anthropic"
+local support = require "tests.anthropic_support"
 local caps = require "lib.caps"
 local ir = require "lib.ir"
 local json = require "json"

@@ -1,8 +1,7 @@
 --- Anthropic requests: into the neutral form and back.
 
-local support = require "tests.anthropic_support"
-
 local anthropic = require "translators.anthropic"
+local support = require "tests.anthropic_support"
 local ir = require "lib.ir"
 local json = require "json"
 local reject = require "lib.reject"

@@ -1,8 +1,7 @@
 --- Streams of Anthropic's events, both ways.
 
-local support = require "tests.anthropic_support"
-
 local anthropic = require "translators.anthropic"
+local support = require "tests.anthropic_support"
 local json = require "json"
 
 local ctx, frames, same_frames, events, types =

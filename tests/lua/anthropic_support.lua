@@ -30,9 +30,26 @@ function M.value(text)
   return value
 end
 
+--- What is different between two values, as lines; `[]` and `{}` are.
+function M.differences(a, b, path, found)
+  path, found = path or "", found or {}
+  if type(a) ~= type(b) or type(a) ~= "table" then
+    if a ~= b then found[#found + 1] = path .. ": " .. tostring(a) .. " / " .. tostring(b) end
+    return found
+  end
+  if next(a) == nil and next(b) == nil and json.is_array(a) ~= json.is_array(b) then
+    found[#found + 1] = path .. ": [] / {}"
+  end
+  for name in pairs(a) do M.differences(a[name], b[name], path .. "." .. name, found) end
+  for name in pairs(b) do
+    if a[name] == nil then found[#found + 1] = path .. "." .. name .. " is new" end
+  end
+  return found
+end
+
 --- Compares two JSON texts as values.
 function M.same_json(got, wanted)
-  same(M.value(got), M.value(wanted))
+  same(M.differences(M.value(got), M.value(wanted)), {})
 end
 
 --- Client frames of a list of events, as "name json" lines.
@@ -53,7 +70,9 @@ function M.same_frames(got, text)
     local name, data = line:match "^%s*E?%s*([%w_]+)%s+(.+)$"
     wanted[#wanted + 1] = { name, M.value(data) }
   end
-  for i = 1, math.max(#got, #wanted) do same({ i, got[i] }, { i, wanted[i] }) end
+  for i = 1, math.max(#got, #wanted) do
+    same(M.differences(got[i], wanted[i], tostring(i)), {})
+  end
 end
 
 --- Events of upstream frames, written as "name json" lines; the end of the stream follows.
@@ -79,25 +98,6 @@ function M.codes(ctx)
   local found = {}
   for i, warning in ipairs(ctx.warnings) do found[i] = warning.code end
   return table.concat(found, " ")
-end
-
-if not io.open "lua/lib/problems.lua" then
-  modules["lib.problems"] = {
-    decode = function(_, status, body)
-      local value = json.decode(body)
-      local inner = type(value) == "table" and value.error
-      inner = type(inner) == "table" and inner or {}
-      return {
-        kind = inner.type == "overloaded_error" and "overloaded" or "server", status = status,
-        message = type(inner.message) == "string" and inner.message or "",
-      }
-    end,
-    encode = function(_, problem)
-      local kinds = { overloaded = "overloaded_error" }
-      return { type = "error",
-        error = { type = kinds[problem.kind] or "api_error", message = problem.message or "" } }
-    end,
-  }
 end
 
 return M

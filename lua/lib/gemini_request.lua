@@ -47,6 +47,15 @@ local config_names, thinking_names = parts.names(CONFIG), parts.names(THINKING)
 local tool_config_names, calling_names = parts.names(TOOL_CONFIG), parts.names(CALLING)
 local image_names = parts.names { "aspectRatio", "imageSize" }
 
+-- Where a part stands, written out only when it is wrong: most parts are fine.
+local Place = {}
+Place.__index = Place
+Place.__tostring = function(self)
+  local path = "contents[" .. self.turn .. "].parts[" .. self.block .. "]"
+  return self.member and path .. "." .. self.member or path
+end
+Place.__concat = function(a, b) return tostring(a) .. tostring(b) end
+
 -- Text of a function's response, where it is nothing but text.
 local function response_text(raw)
   if raw == nil then return "", false, true end
@@ -86,7 +95,7 @@ local function find_call(pending, id, name)
   return nil
 end
 
-local function tool_result(state, native, at, path)
+local function tool_result(state, native, path)
   local extras = parts.canon_response(native)
   local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
   if id == "" then id = nil end
@@ -111,12 +120,12 @@ local function tool_result(state, native, at, path)
   end
   return {
     type = "tool_result", name = name ~= "" and name or nil, kind = "function", content = content,
-    call_id = id or ids.missing(at.turn, at.block, name, tostring(native.response or "{}")),
+    call_id = id or ids.missing(path.turn, path.block, name, tostring(native.response or "{}")),
     is_error = is_error, extras = extras and parts.extras { functionResponse = extras },
   }
 end
 
-local function tool_call(state, native, at, path)
+local function tool_call(state, native, path)
   parts.canon_call(native)
   local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
   local args = native.args
@@ -126,7 +135,7 @@ local function tool_call(state, native, at, path)
   end
   args = args and tostring(args) or "{}"
   local given = id ~= nil and id ~= ""
-  if not given then id = ids.missing(at.turn, at.block, name, args) end
+  if not given then id = ids.missing(path.turn, path.block, name, args) end
   if state.role == "assistant" then
     state.pending[#state.pending + 1] = { id = id, name = name, given = given }
   end
@@ -138,21 +147,27 @@ end
 -- Kinds of signatures, by the block they sit on.
 local kinds = { text = "text", thinking = "thinking", tool_call = "call" }
 
-local function block_of(state, part, at, path)
-  local call = fields.object(part, "functionCall", path)
-  if call then return tool_call(state, call, at, path_of(path, "functionCall")) end
-  local result = fields.object(part, "functionResponse", path)
-  if result then return tool_result(state, result, at, path_of(path, "functionResponse")) end
-  local text = fields.string(part, "text", path)
+local function block_of(state, part, place)
+  local call = fields.object(part, "functionCall", place)
+  if call then
+    place.member = "functionCall"
+    return tool_call(state, call, place)
+  end
+  local result = fields.object(part, "functionResponse", place)
+  if result then
+    place.member = "functionResponse"
+    return tool_result(state, result, place)
+  end
+  local text = fields.string(part, "text", place)
   if part.thought == true then
     -- What a user's message calls a thought is none.
     if state.role ~= "assistant" then return nil end
     return { type = "thinking", text = text or "", form = "summary" }
   end
   if text then return ir.text(text) end
-  local block = parts.media(part, fields, path)
+  local block = parts.media(part, fields, place)
   if block then return block end
-  block = parts.server(part, state.server_id or "server_" .. at.turn .. "_" .. at.block)
+  block = parts.server(part, state.server_id or "server_" .. place.turn .. "_" .. place.block)
   if block and block.type == "server_call" then state.server_id = block.id end
   return block
 end
@@ -166,14 +181,16 @@ end
 -- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
 local function read_parts(state, content, turn, path, blocks)
   local waiting
-  local first = #blocks + 1
+  local place = setmetatable({ turn = turn }, Place)
   for i, part in ipairs(parts.list(content, "parts", path)) do
-    local place = path_of(path_of(path, "parts"), i)
-    if type(part) ~= "table" or json.is_array(part) then reject.bad(place, "must be an object") end
+    place.block, place.member = i - 1, nil
+    if type(part) ~= "table" or json.is_array(part) then
+      reject.bad(tostring(place), "must be an object")
+    end
     local extras = parts.canon_part(part)
     local sig = signatures.read(fields.string(part, "thoughtSignature", place), "any")
-    local block = block_of(state, part, { turn = turn, block = i - 1 }, place)
-    local last = #blocks >= first and blocks[#blocks] or nil
+    local block = block_of(state, part, place)
+    local last = blocks[#blocks]
     if block and block.type == "text" and block.text == "" then
       if sig and last and not last.sig then
         last.sig = same_kind(sig, last)

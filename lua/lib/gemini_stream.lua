@@ -308,7 +308,7 @@ function M.decoder(ctx, is_whole)
   local out
   local started, ended = false, false
   local choices, order = {}, {}
-  local usage, told, blocked
+  local usage, latest, blocked
 
   local function emit(event)
     out[#out + 1] = event
@@ -340,6 +340,18 @@ function M.decoder(ctx, is_whole)
     return choice
   end
 
+  -- Reports are cumulative and come with every chunk: the first is told at once, for what is known
+  -- of the input, and the last at the end.
+  local function report(native)
+    latest = native
+    if usage then return end
+    usage = usages.decode("gemini", native)
+    if not usage then return end
+    local copy = {}
+    for name, value in next, usage do copy[name] = value end
+    emit { type = "usage", usage = copy }
+  end
+
   local function read(chunk, data)
     if type(chunk.response) == "table" and not is_array(chunk.response) then chunk = chunk.response end
     if chunk.error ~= nil and chunk.error ~= json.null then
@@ -347,17 +359,7 @@ function M.decoder(ctx, is_whole)
     end
     parts.canon(chunk, chunk_names)
     if not started then begin(chunk) end
-    local report = chunk.usageMetadata and usages.decode("gemini", chunk.usageMetadata)
-    if report then
-      usage = usage and ir.merge_usage(usage, report) or report
-      -- What is known of the input is told at once, the rest at the end.
-      if not told then
-        told = true
-        local copy = {}
-        for name, value in next, usage do copy[name] = value end
-        emit { type = "usage", usage = copy }
-      end
-    end
+    if type(chunk.usageMetadata) == "table" then report(chunk.usageMetadata) end
     local candidates = chunk.candidates
     if type(candidates) == "table" then
       if not is_array(candidates) then candidates = { candidates } end
@@ -428,6 +430,8 @@ function M.decoder(ctx, is_whole)
     end
     for _, choice in ipairs(order) do choice.finish(blocked) end
     if not order[1] then emit { type = "stop", stop = blocked } end
+    local last = latest and usages.decode("gemini", latest)
+    if last then usage = usage and ir.merge_usage(usage, last) or last end
     if usage then emit { type = "usage", usage = usage } end
     emit { type = "end" }
     ended = true

@@ -5,11 +5,12 @@
 
 local answers = require "lib.gemini_client"
 local gemini = require "translators.gemini"
+local ir = require "lib.ir"
 local json = require "json"
 local reject = require "lib.reject"
 local upstream = require "lib.gemini_upstream"
 
-local concat, pairs, sub, tostring, type = table.concat, pairs, string.sub, tostring, type
+local concat, next, pairs, sub, tostring, type = table.concat, next, pairs, string.sub, tostring, type
 
 local M = { sequential = gemini.sequential }
 
@@ -113,7 +114,7 @@ end
 --- @return string body
 function M.encode_request(request, ctx)
   local inner = upstream.build(request, ctx)
-  inner.session_id = request.identity.session
+  if ir.base(ctx.client.dialect) == "gemini" then inner.session_id = request.identity.session end
   local body = { model = ctx.upstream_model or request.model, request = inner }
   for name, value in pairs(request.extras.gemini_cli or {}) do
     if body[name] == nil then body[name] = value end

@@ -22,7 +22,7 @@ function M.handle(client)
   if problem then return errors.respond(client, problem, dialect) end
 
   -- Pages and lists need no model.
-  if route.answer then return route.answer(client, argument, dialect) end
+  if route.answer then return route.answer(client, argument, dialect, principal) end
 
   -- A model call: read it, find who can serve it, and hand it over.
   local call

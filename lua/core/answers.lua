@@ -2,6 +2,8 @@
 
 local config = require "config"
 local errors = require "lib.errors"
+local json = require "json"
+local replays = require "core.replays"
 local url = require "lib.url"
 
 local M = {}
@@ -35,13 +37,23 @@ function M.keep_alive(client, _, dialect)
   client:respond(200, JSON, '{"status":"ok"}')
 end
 
---- Stored responses: nothing is stored here.
+--- Stored responses: GET and DELETE of what this client was answered within the hour.
 --- @param client Client
---- @param id string  percent-encoded
+--- @param argument string  id, percent-encoded
 --- @param dialect string
-function M.stored(client, id, dialect)
-  errors.respond(client, errors.new("unknown_route",
-    "Response with id '" .. url.decode(id):gsub("%c", "") .. "' not found.", { param = "id" }), dialect)
+--- @param principal string?
+function M.stored(client, argument, dialect, principal)
+  local id = url.decode(argument):gsub("%c", "")
+  local replay = replays.of(principal)
+  local text = replay.get("response:" .. id)
+  if not text then
+    return errors.respond(client, errors.new("unknown_route",
+      "Response with id '" .. id .. "' not found.", { param = "id" }), dialect)
+  end
+  if client.method ~= "DELETE" then return client:respond(200, JSON, text) end
+  replay.forget("response:" .. id)
+  replay.forget("input:" .. id)
+  client:respond(200, JSON, json.encode { id = id, object = "response", deleted = true })
 end
 
 --- OPTIONS of any path; the CORS headers are set by access.

@@ -11,6 +11,7 @@ local errors = require "lib.errors"
 local json = require "json"
 local relays = require "lib.relay"
 local responses = require "lib.responses"
+local stored = require "core.stored"
 local streams = require "models.streams"
 
 local M = {}
@@ -24,6 +25,18 @@ local function rules_for(call)
     names = rules.names, rename = rules.rename, model = call.model, watch = rules.watch,
     finish = rules.finish, terminal = rules.terminal,
   }
+end
+
+-- The upstream's body, and whether it forgets what it answers.
+local function open(call, candidate)
+  local body, forgets = attempt.same_body(call, candidate), candidate.provider.variant == "codex"
+  local problem
+  if forgets then
+    body, problem = stored.expand(call, body)
+    if not body then return nil, problem end
+  end
+  call.forgotten = forgets
+  return attempt.open(call, candidate, body)
 end
 
 -- A stream where one whole answer was wanted.
@@ -40,7 +53,7 @@ end
 --- @return string? text  with the client's name of the model
 --- @return Problem? problem
 function M.fetch(call, candidate)
-  local response <close>, err = attempt.open(call, candidate, attempt.same_body(call, candidate))
+  local response <close>, err = open(call, candidate)
   if not response then return nil, errors.from_http(err) end
   local problem = attempt.await(call, candidate, response)
   if problem then return nil, problem end
@@ -51,6 +64,7 @@ function M.fetch(call, candidate)
     text, problem, model = attempt.read_whole(candidate, response)
   end
   if not text then return nil, problem end
+  if call.forgotten then stored.keep(call, text) end
   attempt.forward_headers(call, response)
   if type(model) == "string" and model ~= call.model then
     text = assert(json.splice(text, dialects.model_member(call.base), call.model))
@@ -82,7 +96,9 @@ local function watched_item(call, name, data)
     responses.keep(call, data)
   elseif dialects.is_final("responses", kind, data) then
     call.complete = true
-    return responses.restore(call, data)
+    data = responses.restore(call, data)
+    local answer = call.forgotten and json.get(data, "response")
+    if json.type(answer) == "object" then stored.keep(call, answer) end
   end
   return data
 end
@@ -168,7 +184,7 @@ end
 --- @param candidate Candidate
 --- @return Problem?
 function M.stream(call, candidate)
-  local response <close>, err = attempt.open(call, candidate, attempt.same_body(call, candidate))
+  local response <close>, err = open(call, candidate)
   if not response then return errors.from_http(err) end
   local problem = attempt.await(call, candidate, response)
   if problem then return problem end

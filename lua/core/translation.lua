@@ -48,7 +48,7 @@ local function context(call, candidate)
     upstream_model = candidate.model,
     created = floor(timer.wall()),
     unique = unique,
-    replay = replays.of(call),
+    replay = replays.of(call.principal),
   }
 end
 

@@ -1,5 +1,6 @@
 """Every client dialect against every upstream dialect."""
 import json
+import time
 
 import pytest
 
@@ -143,6 +144,31 @@ def test_every_dialect_can_talk_to_the_mock(mock, client):
         body["model"] = "mock"
     text, _, model = read_stream(client, stream_of(mock, path, body))
     assert text == "You said: Are you there?" and model == "mock"
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+def test_silence_is_filled_in_the_clients_way(connect, client):
+    proxy, upstream = connect("chat", streaming={"keepalive-seconds": 1})
+    events = text_stream("chat", "Hi there")
+    upstream.always(sse(*events, done=False, between=lambda i: time.sleep(2.5) if i == 0 else None))
+    path, body = ask(client, True)
+    with proxy.client().open_stream(path, body) as stream:
+        seen = list(stream.events())
+    ping = b'event: ping\ndata: {"type":"ping"}\n\n' if client == "anthropic" else b": keep-alive\n\n"
+    assert ping in stream.raw
+    seen = [e for e in seen if e != '{"type":"ping"}']
+    assert read_stream(client, seen)[0] == "Hi there"
+
+
+def test_what_was_lost_is_told_in_a_header(connect):
+    proxy, upstream = connect("anthropic")
+    upstream.always(sse(*text_stream("anthropic", "x"), done=False))
+    for stream in (False, True):
+        path, body = ask("chat", stream)
+        body["seed"] = 7
+        with proxy.client().open_stream(path, body) as answer:
+            assert "seed" in answer.headers["x-translation-warnings"]
+            answer.read()
 
 
 # --- passthrough -----------------------------------------------------------------------------------
@@ -328,6 +354,31 @@ def test_stored_responses_are_unknown(mock):
         answer = mock.client().request(method, "/v1/responses/resp_123")
         assert answer.status == 404
         assert "resp_123" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["responses", "chat", "anthropic"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_can_be_referred_to_within_the_hour(connect, kind, stream):
+    proxy, upstream = connect(kind)
+    upstream.always(answering(kind, text_stream(kind, "Hi there"), text_whole(kind, "Hi there")))
+    path, body = ask("responses", stream, "Remember this")
+    if stream:
+        first = json.loads(stream_of(proxy, path, body)[-1])["response"]
+    else:
+        first = proxy.client().request("POST", path, body).json()
+    where = "/v1/responses/" + first["id"]
+    assert proxy.client().request("GET", where).json()["id"] == first["id"]
+    _, body = ask("responses", stream, "And now?")
+    body["previous_response_id"] = first["id"]
+    assert proxy.client().request("POST", path, body).status == 200
+    sent = json.dumps(upstream.last.json())
+    for text in ("Remember this", "Hi there", "And now?"):
+        assert text in sent
+    assert proxy.client().request("DELETE", where).json()["deleted"] is True
+    assert proxy.client().request("GET", where).status == 404
+    body["previous_response_id"] = "resp_unknown"
+    answer = proxy.client().request("POST", path, body)
+    assert 400 <= answer.status < 500 and "resp_unknown" in answer.text
 
 
 def test_compact_is_for_codex_only(connect):

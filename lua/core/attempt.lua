@@ -1,5 +1,6 @@
 --- What every attempt with a candidate begins with: the call upstream, and waiting for its answer.
 
+local caps = require "lib.caps"
 local config = require "config"
 local chat = require "lib.chat"
 local dialects = require "lib.dialects"
@@ -55,7 +56,8 @@ end
 function M.plan(call, candidate)
   local provider = candidate.provider
   call.candidate = candidate
-  call.same_dialect = provider.dialect == call.base
+  -- An amount of reasoning in the model's name has to be put into the body.
+  call.same_dialect = provider.dialect == call.base and not call.suffix
   local streams = provider.streams
   call.upstream_stream = call.operation == "generate" and (call.stream or streams == "always"
     or streams == "translated" and not call.same_dialect)
@@ -71,7 +73,13 @@ function M.same_body(call, candidate)
   if candidate.model ~= call.model and call.base ~= "gemini" then
     body = assert(json.splice(body, "model", candidate.model))
   end
-  if call.base ~= "chat" then return signatures.hygiene(call.base, body) end
+  -- The part of a name that is rare elsewhere: most bodies of chat clients have nothing to clean.
+  if call.base ~= "chat" or find(body, "_details\"", 1, true) or call.without_thinking then
+    local clean = call.without_thinking and signatures.strip or signatures.hygiene
+    local provider = candidate.provider
+    body = clean(call.base, body, caps.of(candidate.model, provider.name, candidate.credential.entry))
+    if call.base ~= "chat" then return body end
+  end
   if call.stream and candidate.credential.entry["stream-usage"] ~= false then
     body = chat.ask_usage(body, call)
   end

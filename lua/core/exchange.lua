@@ -6,7 +6,9 @@ local config = require "config"
 local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local framing = require "lib.framing"
+local log = require "log"
 local passthrough = require "core.passthrough"
+local problems = require "lib.problems"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
@@ -40,6 +42,19 @@ local function stream(call, candidate)
   return translation.stream(call, candidate)
 end
 
+-- A candidate that refuses a signature or an encrypted item is asked once more without thinking.
+local function serve_once_more(serve, call, candidate)
+  local problem = serve(call, candidate)
+  if not problem or call.sent or call.without_thinking or problem.class ~= "upstream"
+      or not problems.is_signature(problem) then
+    return problem
+  end
+  log.info("%s refuses the thinking of model %s, once more without it", candidate.credential.name,
+    call.model)
+  call.without_thinking = true
+  return serve(call, candidate)
+end
+
 --- Waits between two rounds; a stream's client is kept informed.
 --- @param call Call
 --- @param seconds number
@@ -68,7 +83,10 @@ end
 --- @param resolution table
 --- @return Problem?
 function M.run(call, resolution)
-  return retry.run(call, resolution, call.stream and stream or whole, M.pause)
+  local serve = call.stream and stream or whole
+  return retry.run(call, resolution, function(_, candidate)
+    return serve_once_more(serve, call, candidate)
+  end, M.pause)
 end
 
 --- Serves a model call.
@@ -76,7 +94,8 @@ end
 --- @return Problem?
 function M.serve(call)
   call.client:note { model = call.model, dialect = call.dialect }
-  local resolution, problem = router.resolve(call.model)
+  local resolution, problem
+  resolution, problem, call.suffix = router.resolve(call.model)
   if not resolution then return problem end
   M.prepare(call)
   return M.run(call, resolution)

@@ -2,6 +2,7 @@
 
 local errors = require "lib.errors"
 local registry = require "core.registry"
+local thinking = require "lib.thinking"
 
 local find, lower, sub = string.find, string.lower, string.sub
 
@@ -47,11 +48,17 @@ end
 --- @param model string
 --- @return table? resolution  `groups` in order, `via` the step that found them
 --- @return Problem? problem
+--- @return table? amount  of reasoning, which the name had behind the model's own
 function M.resolve(model)
   local known = registry.get()
   -- A registered id comes first: configured names may look like anything.
   local found = known.models[model] or by_provider(known, model)
   if found then return found end
+  local base, amount = thinking.suffix(model, function(name) return known.models[name] ~= nil end)
+  if base ~= model then
+    found = known.models[base] or by_provider(known, base)
+    if found then return found, nil, amount end
+  end
   return nil, errors.new("unknown_model",
     "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
 end

@@ -49,6 +49,9 @@ local function context(call, candidate)
     created = floor(timer.wall()),
     unique = unique,
     replay = replays.of(call.principal),
+    stream = call.upstream_stream,
+    suffix = call.suffix,
+    without_thinking = call.without_thinking,
   }
 end
 

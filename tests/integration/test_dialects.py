@@ -256,6 +256,41 @@ def test_names_of_efforts_are_models_of_codex(make_proxy, make_upstream):
         assert sent["model"] == "gpt-5" and sent["reasoning"]["effort"] == "high"
 
 
+def test_a_refused_signature_is_tried_once_more_without_thinking(connect):
+    proxy, upstream = connect("anthropic")
+    refusal = reply({"type": "error", "error": {
+        "type": "invalid_request_error",
+        "message": "messages.1.content.0: Invalid `signature` in `thinking` block"}}, 400)
+    upstream.then(refusal).always(reply(text_whole("anthropic", "fine")))
+    path, body = ask("anthropic", False)
+    body["messages"] += [
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "EqABunknown"},
+            {"type": "text", "text": "yes"}]},
+        {"role": "user", "content": "go on"}]
+    answer = proxy.client().request("POST", path, body)
+    assert answer.status == 200 and len(upstream.requests) == 2
+    assert "EqABunknown" in upstream.requests[0].body.decode()
+    assert "EqABunknown" not in upstream.last.body.decode()
+    upstream.always(refusal)
+    assert proxy.client().request("POST", path, body).status == 400
+    assert len(upstream.requests) == 4
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+def test_an_amount_of_reasoning_may_stand_behind_the_name(connect, client):
+    proxy, upstream = connect("chat")
+    upstream.always(answering("chat", text_stream("chat", "x"), text_whole("chat", "x")))
+    path, body = ask(client, False)
+    path = path.replace("nice", "nice(high)")
+    if "model" in body:
+        body["model"] = "nice(high)"
+    answer = proxy.client().request("POST", path, body)
+    assert read_whole(client, answer.json()) == ("x", [], "nice(high)")
+    assert upstream.last.json()["model"] == "real-model"
+    assert upstream.last.json()["reasoning_effort"] == "high"
+
+
 # --- Gemini's framings and paths ---------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind", ["gemini", "chat"])

@@ -335,10 +335,10 @@ test("pitfalls 101 and 102: arguments and schemas keep their bytes", function()
   local body, text_of = encode {
     turns = { user(text "x"), assistant(call("a", "f", args)), user(result "a") },
     tools = { { kind = "function", name = "f",
-      schema = raw '{"type":"object","properties":{"z":{"type":"number","maximum":1.0},"a":{"type":"string"}}}' } },
+      schema = raw '{"type":"object","properties":{"z":{"type":"number","maximum":1.5},"a":{"type":"string"}}}' } },
   }
   same(body.messages[2].tool_calls[1]["function"].arguments, args)
-  same(text_of:find('{"z":{"type":"number","maximum":1.0},"a":{"type":"string"}}', 1, true) ~= nil, true)
+  same(text_of:find('{"z":{"type":"number","maximum":1.5},"a":{"type":"string"}}', 1, true) ~= nil, true)
 end)
 
 test("what belongs to the client's vendor goes to its own format only", function()

@@ -334,3 +334,14 @@ test("a Chat stream over a Chat stream tells the same", function()
   same(#got, #upstream)
   for i = 1, #got - 1 do same_json(got[i], upstream[i]) end
 end)
+
+test("pitfalls 88 and 89: errors have the codes clients look for", function()
+  local codes = {
+    context_length = "context_length_exceeded", overloaded = "server_is_overloaded",
+    rate_limit = "rate_limit_exceeded",
+  }
+  for kind, code in pairs(codes) do
+    local got = stream { start(), { type = "error", error = { kind = kind, status = 400, message = "m" } } }
+    same(json.decode(got[2]).error.code, code)
+  end
+end)

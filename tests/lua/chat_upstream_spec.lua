@@ -377,3 +377,44 @@ test("an upstream that refuses stream options gets none", function()
   local body = encode({ turns = { user(text "x") }, stream = true }, { caps = { stream_usage = false } })
   same({ body.stream, body.stream_options }, { true, nil })
 end)
+
+test("pitfall 32: ids that repeat in a history are told apart, calls and results alike", function()
+  local list = messages {
+    user(text "x"), assistant(call("call_0", "f", "{}")), user(result("call_0", text "1")),
+    assistant(call("call_0", "f", "{}")), user(result("call_0", text "2")),
+  }
+  local first, second = list[2].tool_calls[1].id, list[4].tool_calls[1].id
+  same({ first ~= second, list[3].tool_call_id == first, list[5].tool_call_id == second,
+    list[5].content }, { true, true, true, "2" })
+end)
+
+test("pitfall 50: the schema of an object always has properties", function()
+  local body = encode { turns = { user(text "x") },
+    tools = { { kind = "function", name = "f", schema = raw '{"type":"object"}' } } }
+  same_json(body.tools[1]["function"].parameters, '{"type":"object","properties":{}}')
+end)
+
+test("pitfall 55: of two results for one call the last one is sent", function()
+  local list = messages {
+    user(text "x"), assistant(call("a", "f", "{}")), user(result("a", text "1"), result("a", text "2")),
+  }
+  same({ #list, list[3].content }, { 3, "2" })
+end)
+
+test("pitfall 34: ids that are too long are shortened, on calls and results alike", function()
+  local long = ("read_file__"):rep(9)
+  local list = messages {
+    user(text "x"), assistant(call(long, "f", "{}")), user(result(long, text "1")),
+  }
+  same({ #list[2].tool_calls[1].id <= 64, list[3].tool_call_id == list[2].tool_calls[1].id },
+    { true, true })
+end)
+
+test("pitfall 97: formats of answers are sent where the upstream knows them", function()
+  same_json(encode { turns = { user(text "x") }, format = { kind = "json" } }.response_format,
+    '{"type":"json_object"}')
+  same_json(encode { turns = { user(text "x") },
+    format = { kind = "schema", schema = raw '{"type":"object"}' } }.response_format,
+    '{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object"}}}')
+  same(encode { turns = { user(text "x") }, format = { kind = "text" } }.response_format, nil)
+end)

@@ -5,7 +5,7 @@ local args = require "lib.chat_args"
 local fields = require "lib.fields"
 local ids = require "lib.ids"
 
-local concat, type = table.concat, type
+local concat, find, type = table.concat, string.find, type
 local soft = fields.soft
 
 local M = {}
@@ -15,6 +15,7 @@ local COMPLETE, INCOMPLETE = { complete = true }, { complete = false }
 --- @param ctx TranslationContext
 --- @param open fun(block: table): integer  opens a block and tells its number
 --- @param emit fun(event: table)
+--- @param choice integer?  nil for the first
 --- @return table calls  {add(pieces), settle(), finish() -> announced, completed}
 function M.new(ctx, open, emit, choice)
   local list, by_index, by_id, last = {}, {}, {}, nil
@@ -31,8 +32,16 @@ function M.new(ctx, open, emit, choice)
     end
   end
 
+  local function text_of(call)
+    if #call.pieces > 1 then call.pieces = { concat(call.pieces) } end
+    return call.pieces[1] or ""
+  end
+
+  -- Most unfinished arguments are told by their last character.
   local function is_whole(call)
-    return call.kind == "function" and args.is_whole(concat(call.pieces))
+    local last_piece = call.pieces[#call.pieces]
+    return call.kind == "function" and last_piece and find(last_piece, "}%s*$") ~= nil
+      and args.is_whole(text_of(call))
   end
 
   local function close(call, final)
@@ -56,7 +65,7 @@ function M.new(ctx, open, emit, choice)
     return is_whole(call)
   end
 
-  local function find(native, id, name)
+  local function call_of(native, id, name)
     local index = soft.integer(native, "index")
     if index then
       local call = by_index[index]
@@ -89,7 +98,7 @@ function M.new(ctx, open, emit, choice)
     local fn = type(custom) == "table" and custom or native["function"]
     local id, name = soft.filled(native, "id"), soft.filled(fn, "name")
     local text = answer.arguments(fn, fn == custom and "input" or "arguments") or ""
-    local call = find(native, id, name)
+    local call = call_of(native, id, name)
     last = call
     if fn == custom and custom ~= nil then call.kind = "custom" end
     -- The first identity counts, what comes later repeats or breaks it.
@@ -113,7 +122,7 @@ function M.new(ctx, open, emit, choice)
   end
 
   local function complete(call)
-    local text = concat(call.pieces)
+    local text = text_of(call)
     if call.kind == "custom" then return close(call, COMPLETE) or true end
     local repaired, whole = args.repair(text, ctx.caps.repair_arguments)
     if repaired == text then
@@ -159,7 +168,7 @@ function M.new(ctx, open, emit, choice)
     all_whole = function()
       for i = 1, #list do
         if not list[i].closed and not (list[i].announced and #list[i].pieces == 0)
-            and not args.is_whole(concat(list[i].pieces)) then
+            and not args.is_whole(text_of(list[i])) then
           return false
         end
       end

@@ -146,7 +146,9 @@ function readers.text(native, at)
     type = "text", text = fields.string(native, "text", at) or "", cache = cache(native, at),
     extras = extras(native, TEXT),
   }
-  if native.citations ~= nil then found.citations = M.citations(fields.list(native, "citations", at)) end
+  if native.citations ~= nil then
+    found.citations = M.citations(fields.list(native, "citations", at))
+  end
   return found
 end
 
@@ -175,7 +177,8 @@ local function source(native, at)
   local kind = fields.string(value, "type", at)
   local media_type = fields.string(value, "media_type", at)
   if kind == "base64" then
-    return { kind = "base64", media_type = media_type, data = fields.string(value, "data", at) or "" }
+    local data = fields.string(value, "data", at) or ""
+    return { kind = "base64", media_type = media_type, data = data }
   elseif kind == "url" then
     return { kind = "url", url = fields.string(value, "url", at) or "" }
   elseif kind == "file" then
@@ -192,7 +195,9 @@ end
 function readers.image(native, at)
   local from = source(native, at)
   if not from then return opaque(native) end
-  return { type = "image", source = from, cache = cache(native, at), extras = extras(native, MEDIA) }
+  return {
+    type = "image", source = from, cache = cache(native, at), extras = extras(native, MEDIA),
+  }
 end
 
 local function is_enabled(native, at)
@@ -227,7 +232,8 @@ function readers.search_result(native, at, state)
   return {
     type = "search_result", title = fields.string(native, "title", at) or "",
     url = fields.string(native, "source", at) or "", content = M.list(native, "content", at, state),
-    cite = is_enabled(native, at), cache = cache(native, at), extras = extras(native, SEARCH_RESULT),
+    cite = is_enabled(native, at), cache = cache(native, at),
+    extras = extras(native, SEARCH_RESULT),
   }
 end
 
@@ -370,7 +376,9 @@ end
 --- @return table? block  nil: there is nothing to keep
 --- @return table[]? blocks  when it is several
 function M.read(native, at, state)
-  if type(native) ~= "table" or is_array(native) then reject.bad(tostring(at), "must be an object") end
+  if type(native) ~= "table" or is_array(native) then
+    reject.bad(tostring(at), "must be an object")
+  end
   local kind = native.type
   if type(kind) ~= "string" then reject.bad(tostring(at) .. ".type", "must be a string") end
   local reader = readers[kind]

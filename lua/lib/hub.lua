@@ -56,8 +56,9 @@ end
 --- Makes the context of one translation.
 --- @param given table  client and upstream (a dialect's or variant's name, or {dialect, variant,
 ---   ...}), model, upstream_model, provider and entry (or caps), created, unique, and optional:
----   replay, known_model, suffix (an amount of reasoning found by the router), translators
----   ({client, upstream}, for tests)
+---   replay, known_model, suffix (an amount of reasoning found by the router), stream (for bodies
+---   that do not tell), without_thinking (the retry after a refused signature), translators ({client,
+---   upstream}, for tests)
 --- @return TranslationContext
 function M.context(given)
   local warn, list = warnings.new()
@@ -67,7 +68,7 @@ function M.context(given)
     caps = given.caps or caps_of.of(given.upstream_model or "", given.provider or "", given.entry),
     created = given.created, unique = given.unique, replay = given.replay,
     known_model = given.known_model, suffix = given.suffix,
-    without_thinking = given.without_thinking,
+    without_thinking = given.without_thinking, stream = given.stream,
     warn = warn, warnings = list,
   }
   ctx.base = ir.base(ctx.upstream.dialect)

@@ -146,4 +146,13 @@ function M.hygiene(dialect, body, caps)
   return require("lib.hygiene").run(dialect, body, caps)
 end
 
+--- Takes all thinking out of a body that goes through: the retry after a refused signature.
+--- @param dialect string
+--- @param body string
+--- @param caps Caps?
+--- @return string body  the same string when there was none
+function M.strip(dialect, body, caps)
+  return require("lib.hygiene").strip(dialect, body, caps)
+end
+
 return M

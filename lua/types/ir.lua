@@ -20,6 +20,8 @@
 ---@field upstream_model string      what the upstream is asked for
 ---@field created integer            Unix seconds, for answers that lack it (given, so that
 ---  translators need no clock)
+---@field stream boolean?            what the route says, for bodies that do not tell
+---@field without_thinking boolean?  the retry after an upstream refused a signature
 ---@field unique fun(prefix: string, length: integer): string  random id, answers only
 
 --- One wire format, lua/translators/<dialect>.lua.  Pure: no I/O, no clock.  A body that is wrong
@@ -152,7 +154,8 @@
 --                   media.block_type(media_type), media.audio_format, media.audio_type
 --   lib.signatures  carriers and classes: signatures.wrap(sig), signatures.unwrap(text),
 --                   signatures.classify(text), signatures.read(text, kind) -> sig,
---                   signatures.show(sig, dialect) -> text, signatures.hygiene(dialect, body)
+--                   signatures.show(sig, dialect) -> text, signatures.hygiene(dialect, body, caps),
+--                   signatures.strip(dialect, body, caps): all thinking, for the one retry
 --   lib.warnings    warnings.new() -> warn, list; warnings.header(list)
 --   lib.normalise   normalise.run(request, ctx): the passes N1 to N10, in lib.content (N2, N3, N5,
 --                   N6), lib.pairing (N4), lib.replaying (N7), lib.tooling (N8, N9), lib.limits (N10)

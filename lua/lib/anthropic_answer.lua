@@ -2,6 +2,7 @@
 
 local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.anthropic"
@@ -46,9 +47,9 @@ function readers.redacted_thinking(native, ctx)
   return { type = "redacted_thinking", sig = sig }
 end
 
-function readers.tool_use(native)
+function readers.tool_use(native, ctx)
   return {
-    type = "tool_call", kind = "function", id = soft.string(native, "id") or "",
+    type = "tool_call", kind = "function", id = soft.filled(native, "id") or ids.fresh(ctx),
     name = soft.string(native, "name") or "", args = blocks.args(native.input), complete = true,
     caller = native.caller,
   }

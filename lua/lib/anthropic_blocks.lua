@@ -3,6 +3,7 @@
 --- `at` says where a block stands and makes words of it only when something is wrong, see M.place.
 
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local json = require "json"
 local models = require "models.anthropic"
 local reject = require "lib.reject"
@@ -253,10 +254,11 @@ end
 function readers.tool_use(native, at)
   local name = fields.string(native, "name", at)
   if not name then reject.bad(tostring(at) .. ".name", "is required") end
+  local id, args = fields.string(native, "id", at), M.args(native.input)
+  if not id or id == "" then id = ids.missing(at[1] - 1, at[2] - 1, name, args) end
   return {
-    type = "tool_call", id = fields.string(native, "id", at) or "", name = name, kind = "function",
-    args = M.args(native.input), complete = true, caller = native.caller, cache = cache(native, at),
-    extras = extras(native, TOOL_USE),
+    type = "tool_call", id = id, name = name, kind = "function", args = args, complete = true,
+    caller = native.caller, cache = cache(native, at), extras = extras(native, TOOL_USE),
   }
 end
 

@@ -5,6 +5,7 @@
 
 local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.anthropic"
@@ -68,9 +69,9 @@ function skeletons.redacted_thinking(native, ctx)
   return { type = "redacted_thinking", sig = sig }, "whole"
 end
 
-function skeletons.tool_use(native)
+function skeletons.tool_use(native, ctx)
   return {
-    type = "tool_call", id = string_of(native, "id") or "", name = string_of(native, "name") or "",
+    type = "tool_call", id = filled(native, "id") or ids.fresh(ctx), name = string_of(native, "name") or "",
     kind = "function", args = "", caller = native.caller,
   }, "call"
 end

@@ -183,3 +183,15 @@ test("whatever is wrong in a request, it is refused or understood, never a raw e
   end
   assert(refused > 100 and taken > 100)
 end)
+
+test("a call without an id has the same one every time, and its result finds it", function()
+  local text = [[{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[
+    {"type":"tool_use","name":"f","input":{}},{"type":"tool_use","id":"","name":"f","input":{}}]}]}]]
+  local function read_ids()
+    local blocks = anthropic.decode_request(text, ctx("anthropic", "chat", {})).turns[2].blocks
+    return { blocks[1].id, blocks[2].id }
+  end
+  local ids = read_ids()
+  same(ids, read_ids())
+  assert(ids[1] ~= ids[2] and ids[1]:find "^call_%x+$")
+end)

@@ -417,6 +417,14 @@ test("pitfall 28: an error event is an error", function()
     { "overloaded", "Overloaded", "pre" })
 end)
 
+test("pitfall 11: a call of the upstream without an id gets one", function()
+  local found = events(decoder(), [[
+content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"tool_use","name":"f"}}
+content_block_stop {"type":"content_block_stop","index":0}
+message_delta {"type":"message_delta","delta":{"stop_reason":"tool_use"}}]])
+  assert(found[2].block.id:find "^call_%w+$")
+end)
+
 test("a start may hold the whole content", function()
   local found = events(decoder(), [[
 content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"t","signature":"s"}}

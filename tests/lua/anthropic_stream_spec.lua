@@ -514,3 +514,89 @@ test("what Claude streams comes out for a Claude client as it was", function()
   same(got[5][2].delta.signature, "EqMadeUpSig")
   same(got[13][2].usage.input_tokens, 120)
 end)
+
+-- --- whatever comes, the grammar holds ----------------------------------------------------------
+
+-- Checks what every Anthropic client relies on.
+local function check_grammar(list)
+  local at, open_index, next_index, started, ended, stopped = 0, nil, 0, false, false, false
+  local function fail(why) error(why .. " at frame " .. at .. " " .. list[at][1], 0) end
+  for i, frame in ipairs(list) do
+    at = i
+    local name, data = frame[1], frame[2]
+    if data.type ~= name then fail "name and type differ" end
+    if ended then fail "something after the end" end
+    if name == "message_start" then
+      if started then fail "twice" end
+      started = true
+    elseif name == "content_block_start" then
+      if not started or stopped or open_index or data.index ~= next_index then fail "not its turn" end
+      open_index, next_index = data.index, next_index + 1
+    elseif name == "content_block_delta" then
+      if data.index ~= open_index then fail "no such block" end
+    elseif name == "content_block_stop" then
+      if data.index ~= open_index then fail "no such block" end
+      open_index = nil
+    elseif name == "message_delta" then
+      if not started or open_index or stopped then fail "too early or twice" end
+      stopped = true
+    elseif name == "message_stop" then
+      if not stopped then fail "before message_delta" end
+      ended = true
+    elseif name == "error" then
+      ended = true
+    end
+  end
+  if not ended then fail "no end" end
+end
+
+test("any order of interleaved blocks gives one open block at a time, dense and closed", function()
+  local sequencer = require "lib.sequencer"
+  local seed = 7
+  local function random(n)
+    seed = (seed * 1103515245 + 12345) & 0x7fffffff
+    return (seed >> 8) % n + 1
+  end
+  local sigs = { false, { family = "google", kind = "call", data = "x" },
+    { family = "anthropic", kind = "thinking", data = "real" }, { family = "none", kind = "thinking", data = "" } }
+  local kinds = { "text", "thinking", "tool_call", "refusal", "redacted_thinking", "image",
+    "server_call", "server_result", "opaque", "mystery" }
+  local wishes = { VISIBLE, { request = { extras = {} } },
+    { request = { reasoning = { mode = "auto", visible = false }, extras = {} } } }
+  for run = 1, 600 do
+    local enc = encoder("gemini", wishes[run % 3 + 1])
+    local order, list, opened, live = sequencer.new(), { start "r" }, 0, {}
+    for _ = 1, random(25) do
+      local what = random(5)
+      if what <= 2 or #live == 0 then
+        local kind = kinds[random(#kinds)]
+        live[#live + 1] = { idx = opened, kind = kind }
+        list[#list + 1] = open(opened, { type = kind, id = random(2) == 1 and "i" .. opened or nil, name = "f",
+          tool = "web_search", sig = sigs[random(4)] or nil, kind = "function", text = "" })
+        opened = opened + 1
+      elseif what == 3 then
+        local block = table.remove(live, random(#live))
+        list[#list + 1] = close(block.idx)
+      elseif what == 4 then
+        local block = live[random(#live)]
+        local delta = ({ text = "text_delta", thinking = "thinking_delta", tool_call = "args_delta",
+          refusal = "refusal_delta" })[block.kind]
+        if delta then list[#list + 1] = { type = delta, idx = block.idx, text = "{}" } end
+      else
+        local block = live[random(#live)]
+        list[#list + 1] = { type = "signature", idx = block.idx, sig = sigs[random(3) + 1], mode = "set" }
+      end
+      if random(9) == 1 then list[#list + 1] = { type = "keepalive" } end
+    end
+    if random(4) > 1 then
+      list[#list + 1] = stop(random(2) == 1 and "end" or "tool_call")
+      list[#list + 1] = END
+    end
+    local ordered = {}
+    for _, event in ipairs(list) do order.push(event, ordered) end
+    local fine, problem = pcall(check_grammar, frames(enc, ordered))
+    if not fine then error("run " .. run .. ": " .. tostring(problem), 0) end
+    -- And without the sequencer's help nothing is raised.
+    frames(encoder("gemini", wishes[run % 3 + 1]), list)
+  end
+end)

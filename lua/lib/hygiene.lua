@@ -81,6 +81,9 @@ local function stop_manual_thinking(body, messages)
   end
 end
 
+-- Where a block has its signature.
+local signed = { thinking = "signature", redacted_thinking = "data" }
+
 function clean.anthropic(body)
   local changed = false
   local messages = objects(body.messages)
@@ -89,8 +92,7 @@ function clean.anthropic(body)
     local had = #content
     for i = had, 1, -1 do
       local block = content[i]
-      local name = type(block) == "table"
-        and (block.type == "thinking" and "signature" or block.type == "redacted_thinking" and "data")
+      local name = type(block) == "table" and signed[block.type]
       if name then
         local value = verdict(block[name] == nil and "" or block[name], "anthropic")
         if value then block[name] = value elseif value == false then remove(content, i) end
@@ -257,8 +259,9 @@ function strip.gemini(body, caps)
     local parts = objects(type(contents[c]) == "table" and contents[c].parts)
     local gone = remove_where(parts, function(each) return each.thought == true end)
     for _, each in ipairs(parts) do
-      if type(each) == "table" and (each.thoughtSignature ~= nil or each.thought_signature ~= nil) then
-        each.thoughtSignature, each.thought_signature, changed = nil, nil, true
+      if type(each) == "table" then
+        changed = changed or each.thoughtSignature ~= nil or each.thought_signature ~= nil
+        each.thoughtSignature, each.thought_signature = nil, nil
       end
     end
     if gone and #parts == 0 then remove(contents, c) end

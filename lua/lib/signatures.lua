@@ -1,4 +1,4 @@
---- Signatures of thinking: carriers across dialects, whose a bare value is, and what may be replayed.
+--- Signatures of thinking: carriers across dialects, whose a bare value is, what may be replayed.
 ---
 --- A signature is {family, kind, data}; data is opaque and never touched.  In a foreign dialect it
 --- travels as a carrier: `sc1~<family>~<kind>~<base64url>`.

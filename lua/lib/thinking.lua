@@ -189,8 +189,9 @@ local function differs(want, got)
   return want.mode == "off" and got.mode ~= "off"
 end
 
---- Fits a wish into what a target takes.  What comes back has the form of the target's kind: a level
---- for `level` and `adaptive`, a budget for `budget`, either for `hybrid`; or `off`, or `auto`.
+--- Fits a wish into what a target takes.  What comes back has the form of the target's kind:
+--- a level for `level` and `adaptive`, a budget for `budget`, either for `hybrid`; or `off`, or
+--- `auto`.
 --- @param reasoning table?
 --- @param caps table  Caps.thinking
 --- @param ctx TranslationContext
@@ -198,7 +199,9 @@ end
 function M.fit(reasoning, caps, ctx)
   if not reasoning then return nil end
   if caps.kind == "none" then
-    if reasoning.mode ~= "off" then ctx.warn("drop.param", "reasoning", "the model does not think") end
+    if reasoning.mode ~= "off" then
+      ctx.warn("drop.param", "reasoning", "the model does not think")
+    end
     return nil
   end
   local fitted = {}

@@ -2,6 +2,7 @@
 
 local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.anthropic"
@@ -30,7 +31,8 @@ local readers = {}
 function readers.text(native)
   local text = soft.string(native, "text") or ""
   if text == "" then return nil end
-  return { type = "text", text = text, citations = blocks.citations(soft.list(native, "citations")) }
+  local citations = blocks.citations(soft.list(native, "citations"))
+  return { type = "text", text = text, citations = citations }
 end
 
 function readers.thinking(native, ctx)
@@ -45,10 +47,11 @@ function readers.redacted_thinking(native, ctx)
   return { type = "redacted_thinking", sig = sig }
 end
 
-function readers.tool_use(native)
+function readers.tool_use(native, ctx)
   return {
-    type = "tool_call", id = soft.string(native, "id") or "", name = soft.string(native, "name") or "",
-    kind = "function", args = blocks.args(native.input), complete = true, caller = native.caller,
+    type = "tool_call", kind = "function", id = soft.filled(native, "id") or ids.fresh(ctx),
+    name = soft.string(native, "name") or "", args = blocks.args(native.input), complete = true,
+    caller = native.caller,
   }
 end
 
@@ -79,7 +82,9 @@ end
 --- @return table? error  when the body tells one
 function M.decode(text, ctx)
   local body, problem = json.decode(text, SHAPE)
-  if problem then reject.upstream("the upstream's answer is not valid JSON: " .. tostring(problem)) end
+  if problem then
+    reject.upstream("the upstream's answer is not valid JSON: " .. tostring(problem))
+  end
   if type(body) ~= "table" or json.is_array(body) then
     reject.upstream "the upstream's answer is not an object"
   end

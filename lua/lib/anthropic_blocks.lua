@@ -3,6 +3,7 @@
 --- `at` says where a block stands and makes words of it only when something is wrong, see M.place.
 
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local json = require "json"
 local models = require "models.anthropic"
 local reject = require "lib.reject"
@@ -146,7 +147,9 @@ function readers.text(native, at)
     type = "text", text = fields.string(native, "text", at) or "", cache = cache(native, at),
     extras = extras(native, TEXT),
   }
-  if native.citations ~= nil then found.citations = M.citations(fields.list(native, "citations", at)) end
+  if native.citations ~= nil then
+    found.citations = M.citations(fields.list(native, "citations", at))
+  end
   return found
 end
 
@@ -175,7 +178,8 @@ local function source(native, at)
   local kind = fields.string(value, "type", at)
   local media_type = fields.string(value, "media_type", at)
   if kind == "base64" then
-    return { kind = "base64", media_type = media_type, data = fields.string(value, "data", at) or "" }
+    local data = fields.string(value, "data", at) or ""
+    return { kind = "base64", media_type = media_type, data = data }
   elseif kind == "url" then
     return { kind = "url", url = fields.string(value, "url", at) or "" }
   elseif kind == "file" then
@@ -192,7 +196,9 @@ end
 function readers.image(native, at)
   local from = source(native, at)
   if not from then return opaque(native) end
-  return { type = "image", source = from, cache = cache(native, at), extras = extras(native, MEDIA) }
+  return {
+    type = "image", source = from, cache = cache(native, at), extras = extras(native, MEDIA),
+  }
 end
 
 local function is_enabled(native, at)
@@ -227,7 +233,8 @@ function readers.search_result(native, at, state)
   return {
     type = "search_result", title = fields.string(native, "title", at) or "",
     url = fields.string(native, "source", at) or "", content = M.list(native, "content", at, state),
-    cite = is_enabled(native, at), cache = cache(native, at), extras = extras(native, SEARCH_RESULT),
+    cite = is_enabled(native, at), cache = cache(native, at),
+    extras = extras(native, SEARCH_RESULT),
   }
 end
 
@@ -247,10 +254,11 @@ end
 function readers.tool_use(native, at)
   local name = fields.string(native, "name", at)
   if not name then reject.bad(tostring(at) .. ".name", "is required") end
+  local id, args = fields.string(native, "id", at), M.args(native.input)
+  if not id or id == "" then id = ids.missing(at[1] - 1, at[2] - 1, name, args) end
   return {
-    type = "tool_call", id = fields.string(native, "id", at) or "", name = name, kind = "function",
-    args = M.args(native.input), complete = true, caller = native.caller, cache = cache(native, at),
-    extras = extras(native, TOOL_USE),
+    type = "tool_call", id = id, name = name, kind = "function", args = args, complete = true,
+    caller = native.caller, cache = cache(native, at), extras = extras(native, TOOL_USE),
   }
 end
 
@@ -370,7 +378,9 @@ end
 --- @return table? block  nil: there is nothing to keep
 --- @return table[]? blocks  when it is several
 function M.read(native, at, state)
-  if type(native) ~= "table" or is_array(native) then reject.bad(tostring(at), "must be an object") end
+  if type(native) ~= "table" or is_array(native) then
+    reject.bad(tostring(at), "must be an object")
+  end
   local kind = native.type
   if type(kind) ~= "string" then reject.bad(tostring(at) .. ".type", "must be a string") end
   local reader = readers[kind]

@@ -1,8 +1,8 @@
 --- The neutral form as a stream of Anthropic's events.
 ---
---- One block is open at a time and indices are dense, so a block is announced when its first content
---- is there, not before.  A block of thinking stays open until the next block: the signature of
---- a call belongs into the thinking before it.
+--- One block is open at a time and indices are dense, so a block is announced when its first
+--- content is there, not before.  Thinking stays open until the next block: the signature of a call
+--- belongs into the thinking before it.
 
 local ir = require "lib.ir"
 local json = require "json"
@@ -60,8 +60,8 @@ function M.encoder(ctx)
   end
 
   local function delta(kind, name, value)
-    put("content_block_delta", '{"delta":{"type":"' .. kind .. '","' .. name .. '":' .. encode(value)
-      .. '},"index":' .. index .. ',"type":"content_block_delta"}')
+    put("content_block_delta", '{"delta":{"type":"' .. kind .. '","' .. name .. '":'
+      .. encode(value) .. '},"index":' .. index .. ',"type":"content_block_delta"}')
   end
 
   local function shut()
@@ -130,7 +130,8 @@ function M.encoder(ctx)
     end
     carrier(sig)
     open {
-      type = "tool_use", id = show.call_id(call, ctx), name = call.name or "", input = json.raw "{}",
+      type = "tool_use", id = show.call_id(call, ctx), name = call.name or "",
+      input = json.raw "{}",
     }
     call.opened, call.before = true, nil
   end
@@ -308,7 +309,9 @@ function M.encoder(ctx)
     local reason, sequence, details = show.stop(stop, facts, ctx)
     put("message_delta", encode {
       type = "message_delta",
-      delta = { stop_reason = reason, stop_sequence = sequence or json.null, stop_details = details },
+      delta = {
+        stop_reason = reason, stop_sequence = sequence or json.null, stop_details = details,
+      },
       usage = show.usage(usage, searches, start and start.service_tier),
     })
     out[#out + 1] = STOP
@@ -341,9 +344,7 @@ function M.encoder(ctx)
     if stop then
       finish()
     else
-      on.error { error = {
-        kind = "truncated", status = 502, message = "the upstream's answer broke off", phase = "mid",
-      } }
+      on.error { error = problems.new("truncated", "the upstream's answer broke off") }
     end
     return out
   end

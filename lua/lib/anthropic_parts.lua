@@ -84,7 +84,8 @@ end
 function writers.thinking(state, block)
   local signature = usable(state, block)
   if not signature then return nil end
-  return extend({ type = "thinking", thinking = block.text or "", signature = signature }, block.extras)
+  local native = { type = "thinking", thinking = block.text or "", signature = signature }
+  return extend(native, block.extras)
 end
 
 function writers.redacted_thinking(state, block)
@@ -241,7 +242,9 @@ function writers.compaction(state, block)
 end
 
 function writers.opaque(state, block)
-  if block.dialect ~= "anthropic" then return drop(state, block, "of " .. tostring(block.dialect)) end
+  if block.dialect ~= "anthropic" then
+    return drop(state, block, "of " .. tostring(block.dialect))
+  end
   return block.raw
 end
 

@@ -189,7 +189,9 @@ local function read_choice(body, request)
     choice.name = fields.string(native, "name", "tool_choice")
     if not choice.name then reject.bad("tool_choice.name", "is required") end
     for _, tool in ipairs(request.tools) do
-      if tool.kind == "server" and tool.name == choice.name then choice.server = tool.server.tool end
+      if tool.kind == "server" and tool.name == choice.name then
+        choice.server = tool.server.tool
+      end
     end
   end
   local disabled = fields.boolean(native, "disable_parallel_tool_use", "tool_choice")
@@ -274,7 +276,9 @@ local function read_limits(body, request)
   sampling.top_p = fields.number(body, "top_p")
   sampling.top_k = fields.integer(body, "top_k")
   for i, stop in ipairs(fields.list(body, "stop_sequences") or {}) do
-    if type(stop) ~= "string" then reject.bad("stop_sequences[" .. i - 1 .. "]", "must be a string") end
+    if type(stop) ~= "string" then
+      reject.bad("stop_sequences[" .. i - 1 .. "]", "must be a string")
+    end
     request.stop[i] = stop
   end
 end

@@ -84,10 +84,12 @@ end
 --- @param citation table
 --- @return table native
 function M.citation(citation)
-  if citation.loc and models.citations[json.get(citation.loc, "type") or ""] then return citation.loc end
+  local loc = citation.loc
+  if json.is_raw(loc) and models.citations[json.get(loc, "type") or ""] then return loc end
   return {
-    type = "web_search_result_location", url = citation.url or "", title = citation.title or json.null,
-    cited_text = citation.quote or "", encrypted_index = citation.key or "",
+    type = "web_search_result_location", url = citation.url or "",
+    title = citation.title or json.null, cited_text = citation.quote or "",
+    encrypted_index = citation.key or "",
   }
 end
 
@@ -135,7 +137,10 @@ function results.web_fetch(block)
     type = "web_fetch_result", url = hit and hit.url or "", retrieved_at = json.null,
     content = {
       type = "document", title = hit and hit.title or json.null,
-      source = { type = "text", media_type = "text/plain", data = block.output or hit and hit.snippet or "" },
+      source = {
+        type = "text", media_type = "text/plain",
+        data = block.output or hit and hit.snippet or "",
+      },
     },
   }
 end
@@ -158,7 +163,8 @@ function M.server_result(block, id)
   local make = results[block.tool]
   if not make then return nil end
   return {
-    type = models.declared[block.tool].name .. "_tool_result", tool_use_id = id, content = make(block),
+    type = models.declared[block.tool].name .. "_tool_result", tool_use_id = id,
+    content = make(block),
   }
 end
 

@@ -5,6 +5,7 @@
 
 local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
+local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.anthropic"
@@ -68,9 +69,9 @@ function skeletons.redacted_thinking(native, ctx)
   return { type = "redacted_thinking", sig = sig }, "whole"
 end
 
-function skeletons.tool_use(native)
+function skeletons.tool_use(native, ctx)
   return {
-    type = "tool_call", id = string_of(native, "id") or "", name = string_of(native, "name") or "",
+    type = "tool_call", id = filled(native, "id") or ids.fresh(ctx), name = string_of(native, "name") or "",
     kind = "function", args = "", caller = native.caller,
   }, "call"
 end
@@ -120,7 +121,8 @@ function M.decoder(ctx)
     local tier = message and filled(message.usage, "service_tier")
     tier = tier and (models.served[tier] or tier)
     emit {
-      type = "start", created = ctx.created or 0, model = filled(message, "model") or ctx.model or "",
+      type = "start", created = ctx.created or 0,
+      model = filled(message, "model") or ctx.model or "",
       id = filled(message, "id") or ctx.unique("msg_", 24), service_tier = tier,
     }
   end
@@ -211,7 +213,9 @@ function M.decoder(ctx)
   local function block_of(frame)
     local index = frame.index
     local block = open[index == nil and -1 or index]
-    if not block and type(index) ~= "number" and latest and not latest.closed then block = latest end
+    if not block and type(index) ~= "number" and latest and not latest.closed then
+      block = latest
+    end
     return block
   end
 
@@ -309,10 +313,11 @@ function M.decoder(ctx)
     if stop then
       finish()
     else
-      emit { type = "error", error = {
-        kind = "truncated", status = 502, phase = count > 0 and "mid" or "pre",
-        message = "the upstream's answer broke off",
-      } }
+      local phase = count > 0 and "mid" or "pre"
+      emit {
+        type = "error",
+        error = problems.new("truncated", "the upstream's answer broke off", phase),
+      }
       ended = true
     end
     return out

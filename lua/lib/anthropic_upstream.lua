@@ -7,7 +7,7 @@ local names = require "lib.names"
 local parts = require "lib.anthropic_parts"
 local thinking = require "lib.thinking"
 
-local find, gsub, ipairs, next, type = string.find, string.gsub, ipairs, next, type
+local find, ipairs, next, sub, type = string.find, ipairs, next, string.sub, type
 
 local M = {}
 
@@ -178,7 +178,9 @@ local function push(messages, role, content, extras)
     for _, each in ipairs(content) do last.content[#last.content + 1] = each end
     return
   end
-  messages[#messages + 1] = { role = role, content = content, extras = extras, whole = extras and true }
+  messages[#messages + 1] = {
+    role = role, content = content, extras = extras, whole = extras ~= nil,
+  }
 end
 
 local function wrapped(blocks)
@@ -216,8 +218,10 @@ local function trim_prefill(messages)
   local content = last.content
   local native = content[#content]
   if type(native) ~= "table" or native.type ~= "text" then return end
-  native.text = gsub(native.text, "%s+$", "")
-  if native.text == "" then
+  local text, last_byte = native.text, #native.text
+  while last_byte > 0 and find(text, "^%s", last_byte) do last_byte = last_byte - 1 end
+  native.text = sub(text, 1, last_byte)
+  if last_byte == 0 then
     content[#content] = nil
     if not content[1] then messages[#messages] = nil end
   end

@@ -4,6 +4,7 @@ local support = require "tests.anthropic_support"
 
 local anthropic = require "translators.anthropic"
 local json = require "json"
+local reject = require "lib.reject"
 
 local ctx, value = support.ctx, support.value
 
@@ -133,4 +134,64 @@ test("arguments that are strings of JSON or null are objects", function()
   for i = 1, 4 do args[i] = request.turns[1].blocks[i].args end
   same(args, { '{"x": 1.0}', "{}", "{}", '"free"' })
   same(request.turns[1].blocks[5], { type = "thinking", text = "t", form = "summary" })
+end)
+
+-- Every value of a document, as a path.
+local function paths(document, path, found)
+  for name, each in pairs(document) do
+    local here = { table.unpack(path) }
+    here[#here + 1] = name
+    found[#found + 1] = here
+    if type(each) == "table" then paths(each, here, found) end
+  end
+  return found
+end
+
+local function with(document, path, new)
+  local at = document
+  for i = 1, #path - 1 do at = at[path[i]] end
+  local old = at[path[#path]]
+  at[path[#path]] = new
+  local text = json.encode(document)
+  at[path[#path]] = old
+  return text
+end
+
+local WRONG = { json.null, 7, -1.5, true, "", "x", json.array {}, {}, json.array { 1, json.null }, { type = 7 } }
+
+test("whatever is wrong in a request, it is refused or understood, never a raw error", function()
+  local refused, taken = 0, 0
+  for _, entry in ipairs(corpus) do
+    local document = value(entry.text)
+    for i, path in ipairs(paths(document, {}, {})) do
+      for j = i % 3 + 1, #WRONG, 3 do
+        local text = with(document, path, WRONG[j])
+        for _, upstream in ipairs { "anthropic", "chat" } do
+          local context = ctx("anthropic", upstream, CAPS)
+          local fine, problem = pcall(anthropic.decode_request, text, context)
+          if fine then
+            taken = taken + 1
+            fine, problem = pcall(anthropic.encode_request, problem, context)
+          end
+          if not fine then
+            refused = refused + 1
+            if not reject.is(problem) then error(tostring(problem) .. "\n" .. text, 0) end
+          end
+        end
+      end
+    end
+  end
+  assert(refused > 100 and taken > 100)
+end)
+
+test("a call without an id has the same one every time, and its result finds it", function()
+  local text = [[{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[
+    {"type":"tool_use","name":"f","input":{}},{"type":"tool_use","id":"","name":"f","input":{}}]}]}]]
+  local function read_ids()
+    local blocks = anthropic.decode_request(text, ctx("anthropic", "chat", {})).turns[2].blocks
+    return { blocks[1].id, blocks[2].id }
+  end
+  local ids = read_ids()
+  same(ids, read_ids())
+  assert(ids[1] ~= ids[2] and ids[1]:find "^call_%x+$")
 end)

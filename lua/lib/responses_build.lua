@@ -2,119 +2,17 @@
 
 local crypto = require "crypto"
 local json = require "json"
-local media = require "lib.media"
+local parts = require "lib.responses_parts"
 local thinking = require "lib.thinking"
 local tools = require "lib.responses_tools"
 
-local concat, ipairs, next, sub, type = table.concat, ipairs, next, string.sub, type
-local array = json.array
+local concat, ipairs, next, sub, type =
+  table.concat, ipairs, next, string.sub, type
+local array, extend, write_part = json.array, parts.extend, parts.write
 
 local M = {}
 
-local BREAKPOINT = { mode = "explicit" }
 local IDENTITY_MAX = 64
-
-local function extend(native, extras)
-  local own = extras and extras.responses
-  if own then
-    for name, value in next, own do
-      if native[name] == nil then native[name] = value end
-    end
-  end
-  return native
-end
-
--- Parts of messages, by type of block.
-local part = {}
-
-function part.text(block, role)
-  if role == "assistant" then return { type = "output_text", text = block.text } end
-  return { type = "input_text", text = block.text }
-end
-
-function part.refusal(block, role)
-  if role == "assistant" then return { type = "refusal", refusal = block.text } end
-  return { type = "input_text", text = block.text }
-end
-
-function part.image(block)
-  local source = block.source
-  local url = source.kind ~= "file" and media.data_url(source) or nil
-  if not url and not source.file_id then return nil end
-  return { type = "input_image", image_url = url, file_id = source.file_id, detail = block.detail }
-end
-
-local function document_text(block)
-  local title = block.title or block.filename
-  return title and title .. "\n\n" .. block.source.text or block.source.text
-end
-
-function part.document(block)
-  local source = block.source
-  if source.kind == "text" then return { type = "input_text", text = document_text(block) } end
-  if source.kind == "file" then
-    return { type = "input_file", file_id = source.file_id, filename = block.filename }
-  end
-  if source.kind == "base64" then
-    return {
-      type = "input_file", file_data = media.data_url(source),
-      filename = block.filename or source.name or media.filename(source.media_type),
-    }
-  end
-  return source.url and { type = "input_file", file_url = source.url, filename = block.filename }
-end
-
-function part.audio(block)
-  local source = block.source
-  local format = block.format or source and media.audio_format(source.media_type)
-  if not source or source.kind ~= "base64" or not format then return nil end
-  return { type = "input_audio", input_audio = { data = source.data, format = format } }
-end
-
-function part.search_result(block)
-  local lines = { (block.title or "") .. "\n" .. (block.url or "") }
-  for _, each in ipairs(block.content or {}) do
-    if each.type == "text" then lines[#lines + 1] = each.text end
-  end
-  return { type = "input_text", text = concat(lines, "\n") }
-end
-
-function part.opaque(block)
-  return block.dialect == "responses" and block.raw or nil
-end
-
-local function annotation(citation)
-  local own = citation.extras and citation.extras.responses
-  if own then return own end
-  if citation.kind ~= "url" and citation.kind ~= "search" or not citation.url then return nil end
-  return {
-    type = "url_citation", url = citation.url, title = citation.title or "",
-    start_index = citation.start or 0, end_index = citation["end"] or 0,
-  }
-end
-M.annotation = annotation
-
-local function annotate(native, block)
-  local list = array()
-  for _, each in ipairs(block.citations) do list[#list + 1] = annotation(each) end
-  if #list > 0 then native.annotations = list end
-end
-
-local function write_part(block, role, state)
-  local write = part[block.type]
-  local native = write and write(block, role)
-  if not native then
-    state.ctx.warn("drop.block", state.path, block.type)
-    return nil
-  end
-  if block.type == "opaque" then return native end
-  if role == "assistant" then
-    if block.citations then annotate(native, block) end
-    native.logprobs = block.logprobs
-  end
-  if block.cache and native.type ~= "refusal" then native.prompt_cache_breakpoint = BREAKPOINT end
-  return extend(native, block.extras)
-end
 
 local function push(state, item)
   local input = state.input
@@ -207,11 +105,7 @@ function assistant.server_call(block, state)
 end
 
 -- What they found stands in the items of the calls.
-function assistant.server_result(block, state)
-  if block.tool ~= "web_search" and not state.native_calls[block.call_id] then
-    state.ctx.warn("drop.block", state.path, "server_result")
-  end
-end
+function assistant.server_result() end
 
 function assistant.image(block, state)
   local from = block.item
@@ -224,10 +118,7 @@ function assistant.image(block, state)
     push(state, extend(native, from.extras))
     return
   end
-  -- An assistant cannot show images here: the user does, when he speaks next.
-  local native = write_part(block, "user", state)
-  if native then state.carried[#state.carried + 1] = native end
-  if native then state.ctx.warn("map.lossy", state.path, "image of the assistant") end
+  state.ctx.warn("drop.block", state.path, "image of the assistant")
 end
 
 function assistant.compaction(block, state)
@@ -327,9 +218,6 @@ local function write_user(turn, state)
     elseif block.type == "opaque" and not (block.item and block.item.group) then
       if block.dialect == "responses" then push(state, block.raw) end
     else
-      if #content == 0 then
-        for i, each in ipairs(state.carried) do content[i], state.carried[i] = each, nil end
-      end
       from = from or block.item
       content[#content + 1] = write_part(block, "user", state)
     end
@@ -381,7 +269,6 @@ local function write_input(request, state)
       write_user(turn, state)
     end
   end
-  message(state, "user", array(state.carried))
 end
 
 local function write_reasoning(reasoning)
@@ -499,7 +386,7 @@ function M.build(request, ctx, system_as_messages)
   local dialect = ctx.client and ctx.client.dialect
   local own = dialect == "responses"
   local state = {
-    ctx = ctx, input = array(), waiting = {}, custom = {}, carried = {}, native_calls = {},
+    ctx = ctx, input = array(), waiting = {}, custom = {},
     path = "", turn = 0, stored = own and request.service.store == true,
   }
   local body = { model = ctx.upstream_model or request.model, input = state.input }

@@ -9,7 +9,7 @@ local stops = require "lib.stops"
 local usages = require "lib.usage"
 local ir = require "lib.ir"
 local media = require "lib.media"
-local build = require "lib.responses_build"
+local parts = require "lib.responses_parts"
 local replay = require "lib.responses_replay"
 
 local concat, ipairs, type = table.concat, ipairs, type
@@ -149,11 +149,11 @@ function M.stream(ctx)
       message = { item = item, parts = {} }
       message.index = open_item(item)
     end
-    local parts = message.parts
-    if parts[1] then close_part(parts[#parts]) end
-    local part = { kind = kind, at = #parts, pieces = {} }
+    local list = message.parts
+    if list[1] then close_part(list[#list]) end
+    local part = { kind = kind, at = #list, pieces = {} }
     part.place = '"content_index":' .. part.at .. ',' .. place(message.item, message.index)
-    parts[#parts + 1] = part
+    list[#list + 1] = part
     emit("response.content_part.added", part.place .. ',"part":' .. encode(part_value(part, "")))
     if kind == "refusal" then refused = true end
     return part
@@ -204,7 +204,7 @@ function M.stream(ctx)
 
   function on.citation(event, state)
     if state.block.type ~= "text" then return end
-    local native = build.annotation(event.citation)
+    local native = parts.annotation(event.citation)
     if not native then return end
     local part = part_of(state)
     if native.type == "url_citation" and not event.citation["end"] then

@@ -150,7 +150,7 @@ function M.expand(body, ctx)
   if type(previous) == "string" and previous ~= "" then
     local history = M.history(ctx, previous)
     if not history then M.unknown("Response", previous, "previous_response_id") end
-    text, changed = M.join(history, M.input_text(text or input)), true
+    text, changed = M.join(history, text or M.input_text(input)), true
   end
   if not changed then return body end
   body = assert(json.splice(body, { "input" }, json.raw(text)))

@@ -46,7 +46,9 @@ for _, name in ipairs { "codex-0.49", "codex-0.169", "stored" } do
     expected.model = "up"
     if name == "stored" then expected.tool_choice.tools[3].name = nil end
     local got, ctx = again(text, { upstream_model = "up" })
-    for member, wanted in pairs(expected) do same(got[member], wanted) end
+    for member, wanted in pairs(expected) do
+      same({ member, json.encode { got[member] } }, { member, json.encode { wanted } })
+    end
     for member in pairs(got) do same({ member, expected[member] ~= nil }, { member, true }) end
     same(warned(ctx), {})
   end)

@@ -59,25 +59,29 @@ local function takes(source, kind, ctx)
   return true
 end
 
+local function path_of(turn, block)
+  return "turns[" .. turn - 1 .. "].blocks[" .. block - 1 .. "]"
+end
+
 local media = { image = true, document = true, audio = true, video = true }
 
 -- The block for the target, another one in its place, or nil.
-local function fit_media(block, ctx, path)
+local function fit_media(block, ctx, turn, at)
   local source = block.source
   if not source then
     -- Audio of an earlier answer is known by its id, to its own vendor.
     if block.id and is_same_vendor(ctx) then return block end
-    ctx.warn("drop.block", path, block.type)
+    ctx.warn("drop.block", path_of(turn, at), block.type)
     return nil
   end
   local fine, words = takes(source, block.type, ctx)
   if fine then return block end
-  ctx.warn("drop.block", path, block.type)
+  ctx.warn("drop.block", path_of(turn, at), block.type)
   return words and ir.text(words) or nil
 end
 
 -- Content of tool results: what is not supported leaves a word behind.
-local function fit_result(block, ctx, path)
+local function fit_result(block, ctx, turn, at)
   local content = block.content
   if type(content) ~= "table" then return block end
   local changed
@@ -85,10 +89,10 @@ local function fit_result(block, ctx, path)
     if media[part.type] then
       local fitted = part
       if part.type == "image" and ctx.caps.tool_result_media == "none" then
-        ctx.warn("drop.block", path, "image")
+        ctx.warn("drop.block", path_of(turn, at), "image")
         fitted = ir.text(OMITTED)
       else
-        fitted = fit_media(part, ctx, path)
+        fitted = fit_media(part, ctx, turn, at)
         if not fitted and part.type == "image" then fitted = ir.text(OMITTED) end
       end
       if fitted ~= part then
@@ -117,29 +121,29 @@ local fit = {}
 fit.image, fit.document, fit.audio, fit.video = fit_media, fit_media, fit_media, fit_media
 fit.tool_result = fit_result
 
-function fit.opaque(block, ctx, path)
+function fit.opaque(block, ctx, turn, at)
   if ir.base(block.dialect or "") == ctx.base then return block end
-  ctx.warn("drop.block", path, "opaque")
+  ctx.warn("drop.block", path_of(turn, at), "opaque")
   return nil
 end
 
-function fit.compaction(block, ctx, path)
+function fit.compaction(block, ctx, turn, at)
   local family = block.sig and block.sig.family
   if family and family == ctx.caps.signature_family then return block end
-  ctx.warn("drop.block", path, "compaction")
+  ctx.warn("drop.block", path_of(turn, at), "compaction")
   return nil
 end
 
-function fit.server_call(block, ctx, path)
+function fit.server_call(block, ctx, turn, at)
   if ctx.base ~= "chat" then return block end
-  ctx.warn("drop.block", path, block.type)
+  ctx.warn("drop.block", path_of(turn, at), block.type)
   return nil
 end
 
-function fit.server_result(block, ctx, path)
+function fit.server_result(block, ctx, turn, at)
   if ctx.base ~= "chat" then return block end
   local text = block.tool == "code" and server_text(block) or nil
-  if not text then ctx.warn("drop.block", path, block.type) end
+  if not text then ctx.warn("drop.block", path_of(turn, at), block.type) end
   return text
 end
 
@@ -148,37 +152,40 @@ local function is_blank(text)
 end
 
 local function strip_turn(turn, ctx, index)
-  local blocks, blank = {}, nil
+  local blocks, count, blank = {}, 0, nil
   local of_user = turn.role ~= "assistant"
-  for i, block in ipairs(turn.blocks) do
-    local kind = block.type
+  local given = turn.blocks
+  for i = 1, #given do
+    local block = given[i]
+    local kept, kind = block, block.type
     if kind == "text" then
-      if block.text ~= "" then
-        if is_blank(block.text) then
-          -- Matters only when there is nothing else; a signature on it is not lost.
-          if block.sig then blocks[#blocks + 1] = block else blank = blank or block end
-        else
-          blocks[#blocks + 1] = block
-        end
-      elseif block.sig then
-        blocks[#blocks + 1] = block
+      if not block.sig and is_blank(block.text) then
+        -- Matters only when there is nothing else.
+        if block.text ~= "" then blank = blank or block end
+        kept = nil
       end
     elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
-      ctx.warn("drop.block", "turns[" .. index - 1 .. "]", kind)
-    elseif fit[kind] then
-      blocks[#blocks + 1] = fit[kind](block, ctx, "turns[" .. index - 1 .. "].blocks[" .. i - 1 .. "]")
+      ctx.warn("drop.block", path_of(index, i), kind)
+      kept = nil
     else
-      blocks[#blocks + 1] = block
+      local fitted = fit[kind]
+      if fitted then kept = fitted(block, ctx, index, i) end
+    end
+    if kept then
+      count = count + 1
+      blocks[count] = kept
     end
   end
-  if #blocks == 0 and blank and of_user then blocks[1] = blank end
+  if count == 0 and blank and of_user then blocks[1] = blank end
   return blocks
 end
 
+-- Written out, since a request has hundreds of turns and goes through here several times.
 local function with_blocks(turn, blocks)
-  local made = copy_of(turn)
-  made.blocks = blocks
-  return made
+  return {
+    role = turn.role, blocks = blocks, name = turn.name, level = turn.level, phase = turn.phase,
+    extras = turn.extras,
+  }
 end
 M.with_blocks = with_blocks
 

@@ -116,12 +116,11 @@ local function take_result(state, call, block, index)
 end
 
 local function walk_user(state, turn, index)
-  local rest, results = {}, false
+  local rest = {}
   for _, block in ipairs(turn.blocks) do
     if block.type == "tool_result" then
       local call = find_call(state, block)
       if call then
-        results = true
         take_result(state, call, block, index)
       else
         for _, each in ipairs(orphan(block, state.ctx, "turns[" .. index - 1 .. "]")) do
@@ -134,7 +133,7 @@ local function walk_user(state, turn, index)
       rest[#rest + 1] = block
     end
   end
-  return { turn = content.with_blocks(turn, rest), results = results }
+  return { turn = content.with_blocks(turn, rest) }
 end
 
 local function synthesised(call, ctx)
@@ -150,6 +149,11 @@ local function result_of(call, ctx)
   if not block then return synthesised(call, ctx) end
   local kind = call.block.kind
   if block.call_id == call.id and block.name == call.block.name and block.kind == kind then
+    return block
+  end
+  if block.call_id == call.id and block.name == nil and (block.kind == nil or block.kind == kind) then
+    -- The body left it out, so nothing of the client's is changed.
+    block.name, block.kind = call.block.name, kind
     return block
   end
   block = content.copy(block)

@@ -12,20 +12,33 @@ local is_object = tree.is_object
 
 local M = {}
 
+local NONE = {}
 local ORDERED = json.shape { order = true }
 --- The schema of a tool without arguments.
 M.EMPTY = assert(json.raw '{"type":"object","properties":{}}')
 
--- Clients send the same tools with each request, so results are kept: two tables, the younger one
--- becomes the older when it is full.
+-- Clients send the same tools with each request, so results are kept: by profile and length, which
+-- needs no hash of the text.  Two tables; the younger one becomes the older when it is full.
 local CACHE_BYTES = 1024 * 1024
 local young, old, young_bytes = {}, {}, 0
 
-local function remember(key, value)
-  young_bytes = young_bytes + #key
-  if young_bytes > CACHE_BYTES then young, old, young_bytes = {}, young, #key end
-  young[key] = value
-  return value
+local function find_in(cache, key, raw)
+  for _, entry in ipairs(cache[key] and cache[key][#raw] or NONE) do
+    if entry[1] == raw then return entry end
+  end
+  return nil
+end
+
+local function remember(key, entry)
+  local size = #entry[1]
+  young_bytes = young_bytes + size
+  if young_bytes > CACHE_BYTES then young, old, young_bytes = {}, young, size end
+  local by_length = young[key] or {}
+  young[key] = by_length
+  local list = by_length[size] or {}
+  by_length[size] = list
+  list[#list + 1] = entry
+  return entry
 end
 
 -- Properties without the schema around them.
@@ -106,14 +119,20 @@ end
 --- @return table? coercions  for M.coerce
 function M.clean(raw, profile, options)
   if raw == nil or raw == json.null then return M.EMPTY end
-  local key = profile .. (options and options.any_root and "a" or "")
-    .. (options and options.nullable and "n" or "") .. ":" .. tostring(raw)
-  local known = young[key] or old[key]
+  if not json.is_raw(raw) then
+    local fine = json.raw(raw)
+    if not fine then return M.EMPTY end
+    raw = fine
+  end
+  local key = profile
+  if options and options.any_root then key = key .. "+any_root" end
+  if options and options.nullable then key = key .. "+nullable" end
+  local known = find_in(young, key, raw) or find_in(old, key, raw)
   if not known then
     local schema, coercions = clean(raw, profile, options)
-    known = remember(key, { schema, coercions })
+    known = remember(key, { raw, schema, coercions })
   end
-  return known[1], known[2]
+  return known[2], known[3]
 end
 
 local function is_strict(node)

@@ -20,6 +20,8 @@
 ---@field upstream_model string      what the upstream is asked for
 ---@field created integer            Unix seconds, for answers that lack it (given, so that
 ---  translators need no clock)
+---@field stream boolean?            what the route says, for bodies that do not tell
+---@field without_thinking boolean?  the retry after an upstream refused a signature
 ---@field unique fun(prefix: string, length: integer): string  random id, answers only
 
 --- One wire format, lua/translators/<dialect>.lua.  Pure: no I/O, no clock.  A body that is wrong
@@ -47,6 +49,10 @@
 ---@field name string  SSE event name, "" for none
 ---@field data string  one JSON text, or "[DONE]"
 
+-- Fields of events are those of the specification 1.6: start {id, model, created}, block_start {idx,
+-- block}, text_delta, thinking_delta, refusal_delta, args_delta {idx, text}, thinking_part {idx,
+-- part}, media_delta {idx, data, partial_index}, signature {idx, sig, mode}, citation {idx,
+-- citation}, block_stop {idx, final}, usage {usage}, stop {stop}, error {error}.
 -- Values of `type` in blocks: text thinking redacted_thinking image document audio video tool_call
 -- tool_result server_call server_result search_result refusal compaction opaque.
 -- Values of `type` in events: start block_start text_delta thinking_delta refusal_delta
@@ -150,15 +156,27 @@
 --                   signatures.classify(text), signatures.read(text, kind) -> sig,
 --                   signatures.show(sig, dialect) -> text, signatures.hygiene(dialect, body)
 --   lib.warnings    warnings.new() -> warn, list; warnings.header(list)
---   lib.normalise   normalise.run(request, ctx): the passes N1 to N10
---   lib.restore     restore.new(ctx) -> {push(event) -> events}: see above
---   lib.sequencer   sequencer.new(): {push(event) -> events}
---   lib.fold        fold.fold(events) -> IrResponse, fold.unfold(response) -> events
---   lib.problems    upstream error bodies: problems.decode(dialect, status, body, headers) -> error,
---                   problems.encode(dialect, error) -> table
+--   lib.normalise   normalise.run(request, ctx): the passes N1 to N10, in lib.content (N2, N3, N5,
+--                   N6), lib.pairing (N4), lib.replaying (N7), lib.tooling (N8, N9), lib.limits (N10)
+--   lib.restore     restore.new(ctx) -> {push(event, out) -> out}, restore.response(response, ctx)
+--   lib.sequencer   sequencer.new(): {push(event, out) -> out}
+--   lib.fold        fold.fold(events) -> IrResponse or nil, error; fold.unfold(response) -> events;
+--                   fold.new() -> {push(event), response()}
+--   lib.problems    errors of upstreams {kind, status, message, code, param, retry_after, phase}:
+--                   problems.decode(dialect, status, body, headers), problems.new(kind, message,
+--                   phase), problems.encode(dialect, error) -> table, problems.status(dialect, error),
+--                   problems.failed_code(error), problems.problem(error) -> Problem of lib.errors,
+--                   problems.is_signature(error): worth one retry with ctx.without_thinking
 --   lib.caps        caps.of(model, provider, entry) -> Caps from lua/models
---   lib.hub         hub.context{...}, hub.request(body, ctx), hub.whole(body, ctx),
---                   hub.stream(ctx) -> {push(name, data) -> Frame[], finish() -> Frame[]}
+--   lib.hub         hub.context{client, upstream, model, upstream_model, provider, entry, created,
+--                   unique, ...}; hub.request(body, ctx) -> body or nil, Problem;
+--                   hub.whole(body, ctx) -> body or nil, Problem;
+--                   hub.stream(ctx) -> HubStream {push(name, data) -> Frame[], finish() -> Frame[],
+--                   begin(), fail(error) -> Frame[], is_committed(), is_done(), problem(), error(),
+--                   usage()}; hub.collect(ctx) -> {push(name, data), is_done(), finish() -> body or
+--                   nil, Problem}: upstream streams, client does not; hub.unfold(body, ctx) ->
+--                   Frame[]: the other way round; hub.is_passthrough(client, upstream);
+--                   warnings.header(ctx.warnings) for x-translation-warnings
 
 --- Replay store as translation sees it: strings by name, "id:<id shown to the client>" and
 --- "sig:<call id>".

@@ -4,13 +4,14 @@
 --- Reading goes through a set of readers: lib.fields for clients, whose mistakes are refused by name,
 --- lib.fields.soft for upstreams, whose nonsense is skipped.
 
+local soft = require("lib.fields").soft
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
 local media = require "lib.media"
 local signatures = require "lib.signatures"
 
-local concat, ipairs, next, pairs, type = table.concat, ipairs, next, pairs, type
+local concat, ipairs, next, type = table.concat, ipairs, next, type
 local null = json.null
 local encode, is_array, raw = json.encode, json.is_array, json.raw
 
@@ -71,15 +72,16 @@ end
 -- Parts of messages and of tool outputs.
 local part = {}
 
-local function citation(native)
+--- One annotation as citation; other kinds than links keep their form.
+--- @param native table
+--- @return table
+function M.citation(native)
   if native.type ~= "url_citation" then
     return { kind = "file", extras = { responses = native } }
   end
-  local url, title = native.url, native.title
   return {
-    kind = "url", url = type(url) == "string" and url or nil,
-    title = type(title) == "string" and title or nil,
-    start = math.tointeger(native.start_index), ["end"] = math.tointeger(native.end_index),
+    kind = "url", url = soft.string(native, "url"), title = soft.string(native, "title"),
+    start = soft.integer(native, "start_index"), ["end"] = soft.integer(native, "end_index"),
   }
 end
 
@@ -93,13 +95,6 @@ function M.citations(list)
     if type(native) == "table" then found[#found + 1] = M.citation(native) end
   end
   return found
-end
-
---- @param native table
---- @return table
-function M.citation(native)
-  local fine, found = pcall(citation, native)
-  return fine and found or { kind = "url" }
 end
 
 function part.output_text(each, r, path)

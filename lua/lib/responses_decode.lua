@@ -310,7 +310,7 @@ function M.stream(ctx)
     local usage = usages.decode("responses", response.usage)
     if usage then emit { type = "usage", usage = usage } end
     emit { type = "stop", stop = stop_of(response, d.calls, d.refused) }
-    emit { type = "end" }
+    emit { type = "end", service_tier = soft.filled(response, "service_tier") }
     finished = true
   end
 

@@ -9,6 +9,7 @@ local object = require "lib.responses_object"
 local stops = require "lib.stops"
 local texts = require "lib.responses_encode_text"
 local usages = require "lib.usage"
+local problems = require "lib.problems"
 local replay = require "lib.responses_replay"
 
 local concat, ipairs, type = table.concat, ipairs, type
@@ -164,7 +165,7 @@ function M.stream(ctx)
   local function report(problem)
     if finished then return end
     finished = true
-    local code = errors.failed_code(problem)
+    local code = problems.failed_code(problem)
     if not is_codex then
       emit("error", '"code":' .. encode(problem.code or code) .. ',"message":'
         .. encode(problem.message or code) .. ',"param":'
@@ -190,7 +191,10 @@ function M.stream(ctx)
     local status = stops.encode("responses", stop, { refusal = w.refused })
     close_all(status == "incomplete" and "incomplete" or nil)
   end
-  on["end"] = close_response
+  on["end"] = function(event)
+    response.tier(event.service_tier)
+    close_response()
+  end
   function on.error(event) report(event.error or {}) end
 
   function on.block_start(event)

@@ -63,8 +63,15 @@ function M.install(w)
     close_item(item, state.index)
   end
 
+  -- Whether a call is whole is told at its end, or by its block, or by its arguments.
+  local function is_complete(state, final)
+    if final and final.complete ~= nil then return final.complete end
+    return state.block.complete or state.custom or not state.pieces[1]
+      or json.raw(concat(state.pieces)) ~= nil
+  end
+
   function finish.tool_call(state, final)
-    w.close_call(state, not (final and final.complete == false))
+    w.close_call(state, is_complete(state, final))
   end
 
   -- Tools of the server.

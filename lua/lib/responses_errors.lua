@@ -1,6 +1,8 @@
---- Errors inside streams and failed responses of the Responses dialect.
+--- Errors inside streams and failed responses of the Responses dialect, where status and headers
+--- tell nothing: they have the fields of lib.problems.
 
 local fields = require "lib.fields"
+local problems = require "lib.problems"
 
 local soft = fields.soft
 local find, lower = string.find, string.lower
@@ -8,7 +10,7 @@ local math_type, tointeger, type = math.type, math.tointeger, type
 
 local M = {}
 
-M.TRUNCATED = "stream error: stream disconnected before completion: "
+local TRUNCATED = "stream error: stream disconnected before completion: "
   .. "stream closed before response.completed"
 
 -- Kind and status, by code or type of the upstream.
@@ -19,14 +21,14 @@ local known = {
   authentication_error = { "auth", 401 }, invalid_api_key = { "auth", 401 },
   permission_error = { "permission", 403 },
   not_found_error = { "not_found", 404 }, model_not_found = { "not_found", 404 },
-  insufficient_quota = { "quota", 429 },
+  insufficient_quota = { "billing", 429 },
   rate_limit_error = { "rate_limit", 429 }, rate_limit_exceeded = { "rate_limit", 429 },
-  usage_limit_reached = { "rate_limit", 429 },
+  usage_limit_reached = { "billing", 429 },
   server_is_overloaded = { "overloaded", 503 }, service_unavailable_error = { "overloaded", 503 },
 }
 
 local by_status = {
-  [400] = "invalid_request", [401] = "auth", [402] = "quota", [403] = "permission",
+  [400] = "invalid_request", [401] = "auth", [402] = "billing", [403] = "permission",
   [404] = "not_found", [413] = "too_large", [429] = "rate_limit", [503] = "overloaded",
   [504] = "timeout", [529] = "overloaded",
 }
@@ -68,22 +70,7 @@ end
 --- @param phase "pre"|"mid"
 --- @return table error
 function M.truncated(phase)
-  return { kind = "truncated", status = 502, message = M.TRUNCATED, phase = phase }
-end
-
--- What clients of this dialect know (Codex reads these).
-local failed_codes = {
-  invalid_request = "invalid_prompt", too_large = "invalid_prompt",
-  context_length = "context_length_exceeded", billing = "insufficient_quota",
-  quota = "insufficient_quota", rate_limit = "rate_limit_exceeded",
-  overloaded = "server_is_overloaded",
-}
-
---- The code of a failed response.
---- @param problem table
---- @return string
-function M.failed_code(problem)
-  return failed_codes[problem.kind] or "server_error"
+  return problems.new("truncated", TRUNCATED, phase)
 end
 
 return M

@@ -91,9 +91,15 @@ function M.new(ctx)
     local created = event.created
     changing.created_at = created and created > 0 and created or ctx.created or 0
     local members = echo(ctx)
-    local tier = event.service_tier
-    if tier then members.service_tier = tiers[tier] or tier end
+    changing.service_tier, members.service_tier = members.service_tier, nil
+    self.tier(event.service_tier)
     fixed = sub(encode(members), 2)
+  end
+
+  --- The tier that the upstream tells it served with.
+  --- @param tier string?
+  function self.tier(tier)
+    if tier then changing.service_tier = tiers[tier] or tier end
   end
 
   function self.fail(code, message)

@@ -261,11 +261,11 @@ test("failures are read in every form (28, 92)", function()
   for frame, wanted in pairs {
     ['{"type":"error","code":"server_is_overloaded","message":"m","param":null}'] = { "overloaded", 503 },
     ['{"type":"error","error":{"type":"invalid_request_error","message":"m"}}'] = { "invalid_request", 400 },
-    ['{"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"m"}}'] = { "rate_limit", 429 },
+    ['{"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"m"}}'] = { "billing", 429 },
     ['{"type":"error","message":"Selected model is at capacity."}'] = { "rate_limit", 429 },
     ['{"error":{"type":"service_unavailable_error","message":"m"}}'] = { "overloaded", 503 },
     ['{"type":"response.failed","response":{"status":"failed","error":{"code":"context_length_exceeded","message":"m"}}}'] = { "context_length", 400 },
-    ['{"type":"response.failed","response":{"error":{"code":"insufficient_quota","message":"m"}}}'] = { "quota", 429 },
+    ['{"type":"response.failed","response":{"error":{"code":"insufficient_quota","message":"m"}}}'] = { "billing", 429 },
     ['{"type":"response.failed"}'] = { "server", 502 },
     ['{"type":"error"}'] = { "server", 502 },
     ['{"type":"error","error":"boom"}'] = { "server", 502 },

@@ -25,7 +25,7 @@ test("Claude Code over Codex: the request (example 5.3)", function()
   local request = ir.request()
   request.model, request.stream = "gpt-5.5", true
   request.system = { { type = "text", text = "You are a coding agent.", level = "system" } }
-  request.identity.session = "7f0c"
+  request.identity.session, request.cache.key = "7f0c", "7f0c"
   request.reasoning = { mode = "level", level = "high", visible = true, from_suffix = true }
   request.tool_choice = { mode = "auto" }
   request.max_output, request.sampling.temperature = 32000, 1

@@ -367,16 +367,9 @@ test("nothing is stored and thinking comes back encrypted unless the client chos
   same({ body.store, body.include }, { true })
 end)
 
-test("the key of the cache is the client's, the session's, or made of the prompt (100)", function()
-  local function key(more) return encode(request({ ir.turn("user", { ir.text "x" }) }, more)).prompt_cache_key end
-  same(key { cache = { key = "k" }, identity = { session = "s" } }, "k")
-  same(key { identity = { session = "s" } }, "s")
-  same({ key(), #key() }, { key(), 32 })
-end)
-
-test("a long user is hashed and the safety identifier stays in its dialect", function()
-  local body = encode(request({}, { identity = { user = ("u"):rep(65), safety_id = "s" } }))
-  same({ #body.user, body.safety_identifier }, { 64 })
+test("the safety identifier stays in its dialect", function()
+  local body = encode(request({}, { identity = { user = "u", safety_id = "s" } }))
+  same({ body.user, body.safety_identifier }, { "u" })
 end)
 
 -- Replay.

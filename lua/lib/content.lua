@@ -25,7 +25,9 @@ M.copy = copy_of
 function M.text_of(blocks)
   local parts = {}
   for _, block in ipairs(blocks) do
-    if type(block.text) == "string" and block.type ~= "thinking" then parts[#parts + 1] = block.text end
+    if type(block.text) == "string" and block.type ~= "thinking" then
+      parts[#parts + 1] = block.text
+    end
   end
   return concat(parts, "\n\n")
 end
@@ -288,7 +290,8 @@ end
 local function wrapped(turn, index)
   for _, block in ipairs(turn.blocks) do
     if block.type ~= "text" then
-      reject.bad("messages[" .. index - 1 .. "]", "an instruction may hold text only for this model")
+      reject.bad("messages[" .. index - 1 .. "]",
+        "an instruction may hold text only for this model")
     end
   end
   return ir.text("<system-reminder>\n" .. M.text_of(turn.blocks) .. "\n</system-reminder>")

@@ -145,7 +145,9 @@ function M.new()
   function on.usage(event) ir.merge_usage(response.usage, event.usage) end
   function on.stop(event) choice_of(event).stop = event.stop end
   function on.error(event) failure = failure or event.error end
-  on["end"] = function(event) response.service_tier = event.service_tier or response.service_tier end
+  on["end"] = function(event)
+    response.service_tier = event.service_tier or response.service_tier
+  end
 
   return {
     push = function(event)
@@ -194,12 +196,16 @@ end
 local unfolds = {}
 
 function unfolds.text(block, add)
-  if block.text ~= "" then add { type = "text_delta", text = block.text, logprobs = block.logprobs } end
-  for _, citation in ipairs(block.citations or {}) do add { type = "citation", citation = citation } end
+  if block.text and block.text ~= "" then
+    add { type = "text_delta", text = block.text, logprobs = block.logprobs }
+  end
+  for _, citation in ipairs(block.citations or {}) do
+    add { type = "citation", citation = citation }
+  end
 end
 
 function unfolds.refusal(block, add)
-  if block.text ~= "" then add { type = "refusal_delta", text = block.text } end
+  if block.text and block.text ~= "" then add { type = "refusal_delta", text = block.text } end
 end
 
 function unfolds.thinking(block, add)

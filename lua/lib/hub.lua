@@ -57,8 +57,8 @@ end
 --- @param given table  client and upstream (a dialect's or variant's name, or {dialect, variant,
 ---   ...}), model, upstream_model, provider and entry (or caps), created, unique, and optional:
 ---   replay, known_model, suffix (an amount of reasoning found by the router), stream (for bodies
----   that do not tell), without_thinking (the retry after a refused signature), translators ({client,
----   upstream}, for tests)
+---   that do not tell), without_thinking (the retry after a refused signature), translators
+---   ({client, upstream}, for tests)
 --- @return TranslationContext
 function M.context(given)
   local warn, list = warnings.new()

@@ -54,6 +54,36 @@ end
 
 local clean = {}
 
+-- True when an assistant turn of the running tool loop does not start with thinking.
+local function is_loop_broken(messages)
+  for m = #messages, 1, -1 do
+    local message = type(messages[m]) == "table" and messages[m] or {}
+    local first, calls, results = nil, false, false
+    for i, block in ipairs(objects(message.content)) do
+      local kind = type(block) == "table" and block.type
+      if i == 1 then first = kind end
+      calls, results = calls or kind == "tool_use", results or kind == "tool_result"
+    end
+    if message.role == "user" and not results then return false end
+    if message.role == "assistant" and calls
+        and first ~= "thinking" and first ~= "redacted_thinking" then
+      return true
+    end
+  end
+  return false
+end
+
+-- Manual thinking needs all thinking of a tool loop.
+local function stop_manual_thinking(body, messages)
+  if body.thinking ~= nil and json.get(json.encode(body.thinking), "type") == "enabled"
+      and is_loop_broken(messages) then
+    body.thinking = nil
+  end
+end
+
+-- Where a block has its signature.
+local signed = { thinking = "signature", redacted_thinking = "data" }
+
 function clean.anthropic(body)
   local changed = false
   local messages = objects(body.messages)
@@ -62,8 +92,7 @@ function clean.anthropic(body)
     local had = #content
     for i = had, 1, -1 do
       local block = content[i]
-      local name = type(block) == "table"
-        and (block.type == "thinking" and "signature" or block.type == "redacted_thinking" and "data")
+      local name = type(block) == "table" and signed[block.type]
       if name then
         local value = verdict(block[name] == nil and "" or block[name], "anthropic")
         if value then block[name] = value elseif value == false then remove(content, i) end
@@ -72,6 +101,7 @@ function clean.anthropic(body)
     end
     if had > 0 and #content == 0 then remove(messages, m) end
   end
+  if changed then stop_manual_thinking(body, messages) end
   return changed
 end
 
@@ -183,6 +213,72 @@ local function is_marked(base, body, caps)
   return false
 end
 
+local strip = {}
+
+local function remove_where(list, wrong)
+  local had = #list
+  for i = had, 1, -1 do
+    if type(list[i]) == "table" and wrong(list[i]) then remove(list, i) end
+  end
+  return #list < had
+end
+
+function strip.anthropic(body)
+  local changed = false
+  local messages = objects(body.messages)
+  for m = #messages, 1, -1 do
+    local content = objects(type(messages[m]) == "table" and messages[m].content)
+    local gone = remove_where(content, function(block)
+      return block.type == "thinking" or block.type == "redacted_thinking"
+    end)
+    if gone and #content == 0 then remove(messages, m) end
+    changed = changed or gone
+  end
+  if changed then stop_manual_thinking(body, messages) end
+  return changed
+end
+
+function strip.responses(body)
+  return remove_where(objects(body.input), function(item) return item.type == "reasoning" end)
+end
+
+function strip.chat(body)
+  local changed = false
+  for _, message in ipairs(objects(body.messages)) do
+    if type(message) == "table" and message.reasoning_details ~= nil then
+      message.reasoning_details, changed = nil, true
+    end
+  end
+  return changed
+end
+
+function strip.gemini(body, caps)
+  local inner = type(body.request) == "table" and body.request or body
+  local contents, changed = objects(inner.contents), false
+  for c = #contents, 1, -1 do
+    local parts = objects(type(contents[c]) == "table" and contents[c].parts)
+    local gone = remove_where(parts, function(each) return each.thought == true end)
+    for _, each in ipairs(parts) do
+      if type(each) == "table" then
+        changed = changed or each.thoughtSignature ~= nil or each.thought_signature ~= nil
+        each.thoughtSignature, each.thought_signature = nil, nil
+      end
+    end
+    if gone and #parts == 0 then remove(contents, c) end
+    changed = changed or gone
+  end
+  if caps and caps.google_sentinel then changed = add_sentinels(contents) or changed end
+  return changed
+end
+
+local function edit(dialect, body, caps, work)
+  -- What is not well formed is for the vendor to refuse.
+  local base = ir.base(dialect)
+  local document = json.decode(body, dialect == "gemini_cli" and SHAPES.gemini_cli or SHAPES[base])
+  if type(document) ~= "table" or is_array(document) then return body end
+  return work[base](document, caps) and json.encode(document) or body
+end
+
 --- @param dialect string  a dialect or variant
 --- @param body string
 --- @param caps Caps?  of the target
@@ -190,11 +286,16 @@ end
 function M.run(dialect, body, caps)
   local base = ir.base(dialect)
   if not marks[base] or not is_marked(base, body, caps) then return body end
-  -- What is not well formed is for the vendor to refuse.
-  local document = json.decode(body, dialect == "gemini_cli" and SHAPES.gemini_cli or SHAPES[base])
-  if type(document) ~= "table" or is_array(document) then return body end
-  if not clean[base](document, caps) then return body end
-  return json.encode(document)
+  return edit(dialect, body, caps, clean)
+end
+
+--- Takes all thinking out, for the one retry after an upstream refused a signature.
+--- @param dialect string
+--- @param body string
+--- @param caps Caps?
+--- @return string body  the same string when there was none
+function M.strip(dialect, body, caps)
+  return edit(dialect, body, caps, strip)
 end
 
 return M

@@ -150,7 +150,9 @@ local function fit_stop(request, ctx)
   request.stop = kept
 end
 
-local openai_tiers = { auto = true, default = true, flex = true, scale = true, priority = true, fast = true }
+local openai_tiers = {
+  auto = true, default = true, flex = true, scale = true, priority = true, fast = true,
+}
 
 local tiers = {
   gemini = { default = "standard", flex = "flex", priority = "priority", fast = "priority" },
@@ -230,8 +232,9 @@ local function fit_identity(request, ctx)
     return
   end
   if not cache.key then
-    cache.key = request.identity.session
-      or crypto.sha256_hex(content.text_of(request.system) .. first_user_text(request.turns)):sub(1, 32)
+    local beginning = request.identity.session == nil
+      and content.text_of(request.system) .. first_user_text(request.turns)
+    cache.key = request.identity.session or crypto.sha256_hex(beginning):sub(1, 32)
   end
   if #cache.key > USER_MAX then cache.key = crypto.sha256_hex(cache.key) end
 end

@@ -65,9 +65,10 @@ end
 local function orphan(block, ctx, path)
   ctx.warn("orphan.result", path)
   local name = block.name and block.name ~= "" and block.name or block.call_id or "unknown"
-  local text = "Result of an earlier tool call (" .. name .. "): " .. content.text_of(block.content or {})
-  local made = { ir.text(text) }
-  for _, part in ipairs(block.content or {}) do
+  local parts = block.content or {}
+  local text = content.text_of(parts)
+  local made = { ir.text("Result of an earlier tool call (" .. name .. "): " .. text) }
+  for _, part in ipairs(parts) do
     if part.type ~= "text" then made[#made + 1] = part end
   end
   return made
@@ -151,7 +152,8 @@ local function result_of(call, ctx)
   if block.call_id == call.id and block.name == call.block.name and block.kind == kind then
     return block
   end
-  if block.call_id == call.id and block.name == nil and (block.kind == nil or block.kind == kind) then
+  if block.call_id == call.id and block.name == nil
+      and (block.kind == nil or block.kind == kind) then
     -- The body left it out, so nothing of the client's is changed.
     block.name, block.kind = call.block.name, kind
     return block

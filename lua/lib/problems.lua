@@ -1,7 +1,7 @@
 --- Errors of upstreams: read from any vendor's shape, written in any dialect's.
 ---
---- An error is {kind, status, message, code, param, retry_after, phase}; lib.errors has the product's
---- own problems, and `M.problem` makes one of an error.
+--- An error is {kind, status, message, code, param, retry_after, phase}; lib.errors has the
+--- product's own problems, and `M.problem` makes one of an error.
 
 local data = require "models.problems"
 local ir = require "lib.ir"
@@ -99,7 +99,8 @@ local function kind_of(inner, status, message)
     kind = "invalid_request"
   end
   kind = kind or (status and status >= 400 and status < 500 and "invalid_request") or "server"
-  if (kind == "invalid_request" or kind == "too_large") and contains_one(message, data.too_long) then
+  if (kind == "invalid_request" or kind == "too_large")
+      and contains_one(message, data.too_long) then
     kind = "context_length"
   end
   return kind

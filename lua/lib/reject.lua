@@ -23,7 +23,8 @@ local classes = {
 --- @param message string
 --- @param param string?  the member that is wrong
 function M.kind(kind, message, param)
-  error(setmetatable({ class = classes[kind] or kind, message = message, param = param }, Refusal), 0)
+  local refusal = { class = classes[kind] or kind, message = message, param = param }
+  error(setmetatable(refusal, Refusal), 0)
 end
 
 --- Refuses one member of a client's body.

@@ -106,14 +106,16 @@ local function assistant_turn(turn, index, ctx)
       else
         dropped(block, ctx, index)
       end
-    elseif block.type == "text" and block.text == "" and not signatures.usable(block.sig, ctx.caps) then
+    elseif block.type == "text" and block.text == ""
+        and not signatures.usable(block.sig, ctx.caps) then
       -- It only carried a signature that is of no use here.
       dropped(block, ctx, index)
     else
       out[#out + 1] = without_foreign_sig(block, ctx)
     end
   end
-  if ctx.caps.reasoning_required and ctx.base == "chat" and has_call(out) and not has_thinking(out) then
+  if ctx.caps.reasoning_required and ctx.base == "chat"
+      and has_call(out) and not has_thinking(out) then
     table.insert(out, 1, { type = "thinking", text = UNAVAILABLE, form = "raw" })
   end
   return out

@@ -125,6 +125,8 @@ function M.new(ctx)
       entry.parts = {}
     end
     remember(block, block.sig, ctx)
+    -- Carriers are for clients that asked for thinking; the replay store serves the others.
+    if seen == "none" then block.sig = nil end
     show(entry, choice, event, out)
   end
 
@@ -177,7 +179,7 @@ function M.new(ctx)
 
   function on.signature(event, entry, out)
     remember(entry.block, event.sig, ctx)
-    if not entry.answer then out[#out + 1] = event end
+    if not entry.answer and seen ~= "none" then out[#out + 1] = event end
   end
 
   local function finish_args(event, entry, out)
@@ -285,6 +287,7 @@ function M.response(response, ctx)
         local is_answer
         block, is_answer = whole_call(block, ctx)
         answered = answered or is_answer
+        if seen == "none" then block.sig = nil end
       elseif kind == "thinking" or kind == "redacted_thinking" then
         block = whole_thinking(block, seen)
       elseif kind == "text" and ctx.emulation == "fence" then

@@ -1,6 +1,7 @@
 --- Cleans one JSON Schema for a target, and turns arguments back that a cleaned schema changed.
 ---
---- Only schemas come here, never whole requests: under `properties` and the like the names are data.
+--- Only schemas come here, never whole requests: under `properties` and the like the names are
+--- data.
 
 local json = require "json"
 local data = require "models.schema"
@@ -166,7 +167,9 @@ local patterns = {
 
 -- The JSON text that a string stands for; nil when it is not lexically that type.
 local function converted(text, wanted)
-  if wanted == "boolean" then return (text == "true" or text == "false") and text or nil end
+  if wanted == "boolean" then
+    return (text == "true" or text == "false") and json.raw(text) or nil
+  end
   local pattern = patterns[wanted]
   return pattern and text:find(pattern) and json.raw(text) or nil
 end
@@ -177,7 +180,7 @@ local function coerce(args, path, node)
   local value = path[1] and json.get(args, path) or nil
   if node.type and type(value) == "string" then
     local text = converted(value, node.type)
-    return text and json.splice(args, path, type(text) == "string" and json.raw(text) or text) or args
+    return text and json.splice(args, path, text) or args
   end
   local depth = #path + 1
   for name, child in pairs(node.properties or {}) do

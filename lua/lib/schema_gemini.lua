@@ -1,4 +1,5 @@
---- JSON Schemas for Gemini: only the words it knows; what is lost becomes a hint in the description.
+--- JSON Schemas for Gemini: only the words it knows; what is lost becomes a hint in the
+--- description.
 
 local json = require "json"
 local data = require "models.schema"

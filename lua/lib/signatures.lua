@@ -1,4 +1,4 @@
---- Signatures of thinking: carriers across dialects, whose a bare value is, and what may be replayed.
+--- Signatures of thinking: carriers across dialects, whose a bare value is, what may be replayed.
 ---
 --- A signature is {family, kind, data}; data is opaque and never touched.  In a foreign dialect it
 --- travels as a carrier: `sc1~<family>~<kind>~<base64url>`.
@@ -144,6 +144,15 @@ end
 --- @return string body
 function M.hygiene(dialect, body, caps)
   return require("lib.hygiene").run(dialect, body, caps)
+end
+
+--- Takes all thinking out of a body that goes through: the retry after a refused signature.
+--- @param dialect string
+--- @param body string
+--- @param caps Caps?
+--- @return string body  the same string when there was none
+function M.strip(dialect, body, caps)
+  return require("lib.hygiene").strip(dialect, body, caps)
 end
 
 return M

@@ -78,11 +78,12 @@ function M.suffix(model, known)
     local reasoning = amount(value, true)
     return base, reasoning, not reasoning and value or nil
   end
-  if not known or known(model) then return model end
+  if not known then return model end
   local effort = data.efforts[model]
   if effort and known(effort.model) then
     return effort.model, { mode = "level", level = effort.level, from_suffix = true }
   end
+  if known(model) then return model end
   base, value = match(model, "^(.+):([^:]*)$")
   if base and known(base) then
     local reasoning = amount(value, true)
@@ -127,9 +128,12 @@ local function within(budget, caps)
   return budget
 end
 
--- The middle of the range, for targets that cannot choose by themselves.
-local function middle(caps)
-  return ((caps.min or 1024) + (caps.max or 32768)) // 2
+-- The middle of the range, for targets that cannot choose by themselves.  Thinking is a part of the
+-- output, so the range ends there.
+local function middle(caps, limit)
+  local top = caps.max or 32768
+  if limit and limit < top then top = limit end
+  return ((caps.min or 1024) + top) // 2
 end
 
 local fits = {}
@@ -164,7 +168,7 @@ function fits.budget(want, caps, ctx)
     return { mode = "budget", budget = caps.min or 128, hidden = caps.always_on }
   elseif want.mode == "auto" then
     if caps.dynamic_ok then return { mode = "auto" } end
-    return { mode = "budget", budget = middle(caps) }
+    return { mode = "budget", budget = middle(caps, ctx.caps and ctx.caps.max_output) }
   end
   return { mode = "budget", budget = within(want.budget or M.budget(want.level), caps) }
 end
@@ -185,8 +189,9 @@ local function differs(want, got)
   return want.mode == "off" and got.mode ~= "off"
 end
 
---- Fits a wish into what a target takes.  What comes back has the form of the target's kind: a level
---- for `level` and `adaptive`, a budget for `budget`, either for `hybrid`; or `off`, or `auto`.
+--- Fits a wish into what a target takes.  What comes back has the form of the target's kind:
+--- a level for `level` and `adaptive`, a budget for `budget`, either for `hybrid`; or `off`, or
+--- `auto`.
 --- @param reasoning table?
 --- @param caps table  Caps.thinking
 --- @param ctx TranslationContext
@@ -194,7 +199,9 @@ end
 function M.fit(reasoning, caps, ctx)
   if not reasoning then return nil end
   if caps.kind == "none" then
-    if reasoning.mode ~= "off" then ctx.warn("drop.param", "reasoning", "the model does not think") end
+    if reasoning.mode ~= "off" then
+      ctx.warn("drop.param", "reasoning", "the model does not think")
+    end
     return nil
   end
   local fitted = {}

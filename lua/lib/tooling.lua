@@ -33,7 +33,9 @@ local function map_call(block, ctx, custom)
   local name, id = ctx.names.to_upstream(full), ctx.ids.to_upstream(block.id)
   ctx.called[block.id] = name
   local unwrap = block.kind == "custom" and not custom
-  if name == block.name and id == block.id and not block.namespace and not unwrap then return block end
+  if name == block.name and id == block.id and not block.namespace and not unwrap then
+    return block
+  end
   local made = copy(block)
   made.name, made.id, made.namespace = name, id, nil
   if unwrap then

@@ -154,7 +154,8 @@
 --                   media.block_type(media_type), media.audio_format, media.audio_type
 --   lib.signatures  carriers and classes: signatures.wrap(sig), signatures.unwrap(text),
 --                   signatures.classify(text), signatures.read(text, kind) -> sig,
---                   signatures.show(sig, dialect) -> text, signatures.hygiene(dialect, body)
+--                   signatures.show(sig, dialect) -> text, signatures.hygiene(dialect, body, caps),
+--                   signatures.strip(dialect, body, caps): all thinking, for the one retry
 --   lib.warnings    warnings.new() -> warn, list; warnings.header(list)
 --   lib.normalise   normalise.run(request, ctx): the passes N1 to N10, in lib.content (N2, N3, N5,
 --                   N6), lib.pairing (N4), lib.replaying (N7), lib.tooling (N8, N9), lib.limits (N10)

@@ -145,6 +145,14 @@ test("names, namespaces, kinds and ids are the client's again", function()
   same(kept["sig:c-1"], "sc1~g~f~UTJ4aGNtRT0")
 end)
 
+test("a signature of a call is kept but not shown to who did not ask for thinking", function()
+  local kept = {}
+  local ctx = context { client = { dialect = "anthropic" }, request = {}, replay = { set = function(key, value) kept[key] = value end } }
+  local sig = { family = "google", kind = "call", data = "x" }
+  local out, line = restored(ctx, call(0, "1"), { type = "signature", idx = 0, sig = sig }, close(0))
+  same({ line, kept["sig:1"], out[1].block.sig }, { "block_start0 block_stop0", "sc1~g~f~eA" })
+end)
+
 test("an emulated custom call is unwrapped in one piece", function()
   local ctx = context { names = named { patch = { "patch", nil, "custom" } } }
   local out, line = restored(ctx, call(0, "1", "patch"), args(0, '{"input":"*** Begin'), args(0, ' Patch"}'), close(0))

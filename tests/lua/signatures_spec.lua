@@ -102,3 +102,40 @@ test("Gemini gets its own signatures back, foreign ones go, lost ones get the se
   same(clean("gemini_cli", '{"request":' .. body .. "}", { google_sentinel = true }).request,
     json.decode((wanted:gsub("SIG", ',"thoughtSignature":"skip_thought_signature_validator"'))))
 end)
+
+test("manual thinking goes with the thinking of a tool loop", function()
+  local function body(signature, text)
+    return '{"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"a"},'
+      .. '{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"' .. signature .. '"},'
+      .. '{"type":"tool_use","id":"1","name":"f","input":{}}]},'
+      .. '{"role":"user","content":[{"type":"' .. text .. '"}]}]}'
+  end
+  same(clean("anthropic", body("sc1~n~n~", "tool_result")).thinking, nil)
+  assert(clean("anthropic", body("sc1~n~n~", "text")).thinking)
+  assert(clean("anthropic", body("EqOwn", "tool_result")).thinking)
+end)
+
+test("for the retry after a refused signature all thinking goes", function()
+  local function strip(dialect, text, caps) return json.decode(signatures.strip(dialect, text, caps)) end
+  same(strip("anthropic", '{"messages":[{"role":"assistant","content":[{"type":"thinking","signature":"EqOwn"},{"type":"text","text":"t"}]}]}'),
+    json.decode '{"messages":[{"role":"assistant","content":[{"type":"text","text":"t"}]}]}')
+  same(strip("codex", '{"input":[{"type":"reasoning","encrypted_content":"x"},{"type":"message"}]}'),
+    json.decode '{"input":[{"type":"message"}]}')
+  same(strip("gemini", '{"contents":[{"role":"model","parts":[{"text":"t","thought":true},{"functionCall":{},"thoughtSignature":"x"}]}]}',
+    { google_sentinel = true }), json.decode('{"contents":[{"role":"model","parts":[{"functionCall":{},'
+      .. '"thoughtSignature":"skip_thought_signature_validator"}]}]}'))
+  local plain = '{ "messages": [] }'
+  same(signatures.strip("anthropic", plain), plain)
+end)
+
+test("nonsense in a body that goes through never raises", function()
+  for _, value in ipairs { "null", "3", '"x"', "[]", "{}", "[null]", "[3]", "[[]]", "[{}]", '[{"content":3}]', '[{"content":[3,null]}]',
+    '[{"parts":[null,{"thoughtSignature":3}]}]', '[{"type":"reasoning","encrypted_content":3}]', '[{"reasoning_details":[null,3]}]',
+    '[{"content":[{"type":"thinking","signature":{}}]}]' } do
+    for dialect, name in pairs { chat = "messages", responses = "input", anthropic = "messages", gemini = "contents", gemini_cli = "request" } do
+      local body = '{"' .. name .. '":' .. value .. ',"x":{"signature":1,"encrypted_content":1,"thoughtSignature":1,"reasoning_details":1}}'
+      assert(json.raw(signatures.hygiene(dialect, body, { google_sentinel = true })))
+      assert(json.raw(signatures.strip(dialect, body, { google_sentinel = true })))
+    end
+  end
+end)

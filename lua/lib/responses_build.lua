@@ -226,7 +226,9 @@ end
 
 local function write_instruction(turn, state)
   local content = array()
-  for _, block in ipairs(turn.blocks) do content[#content + 1] = write_part(block, "user", state) end
+  for _, block in ipairs(turn.blocks) do
+    content[#content + 1] = write_part(block, "user", state)
+  end
   local role = turn.level == "system" and "system" or "developer"
   message(state, role, content, turn.blocks[1] and turn.blocks[1].item)
 end

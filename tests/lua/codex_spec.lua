@@ -190,3 +190,20 @@ test("the backend is known by its path", function()
     codex.is_backend "https://api.openai.com/v1", codex.is_backend "https://x.example/backend-api/codex/v1" },
     { true, true, false, false })
 end)
+
+test("a wrong value in a body that goes through is never a fault", function()
+  local file = assert(io.open "tests/fixtures/responses/codex-0.169.json")
+  local root = value(file:read "a")
+  file:close()
+  local function walk(node)
+    for name, old in pairs(node) do
+      for _, each in ipairs { json.null, 7, "", true, json.array {}, {}, json.array { 7 } } do
+        node[name] = each
+        assert(json.raw((adapt(json.encode(root)))))
+      end
+      node[name] = old
+      if type(old) == "table" then walk(old) end
+    end
+  end
+  walk(root)
+end)

@@ -124,3 +124,32 @@ test("frames are JSON and arguments keep their bytes (101)", function()
   local frames = stream.push("", '{"type":"response.function_call_arguments.delta","output_index":0,"delta":"{\\"a\\":1.0,\\"b\\":12345678901234567890}"}')
   same(json.decode(frames[1].data).delta, '{"a":1.0,"b":12345678901234567890}')
 end)
+
+-- Every value of a body in every wrong type.
+local function mutations(root, try)
+  local wrong = { json.null, 7, -1.5, "", "x", true, json.array {}, {}, json.array { 7 }, { type = 7 } }
+  local function walk(node)
+    for name, old in pairs(node) do
+      for _, each in ipairs(wrong) do
+        node[name] = each
+        try(json.encode(root))
+      end
+      node[name] = old
+      if type(old) == "table" then walk(old) end
+    end
+  end
+  walk(root)
+end
+
+for _, name in ipairs { "codex-0.49", "codex-0.169", "stored" } do
+  test("a wrong value is carried, skipped or refused, never a fault: " .. name, function()
+    local count = 0
+    mutations(value(fixture(name)), function(body)
+      count = count + 1
+      local ctx = context { upstream = count % 2 == 0 and "codex" or "responses" }
+      local text, problem = hub.request(body, ctx)
+      assert(text and json.raw(text) or problem.class)
+    end)
+    assert(count > 500)
+  end)
+end

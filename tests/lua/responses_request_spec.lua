@@ -372,6 +372,18 @@ test("the safety identifier stays in its dialect", function()
   same({ body.user, body.safety_identifier }, { "u" })
 end)
 
+test("a hidden summary alone does not turn thinking on (79)", function()
+  same(encode(request({}, { reasoning = { visible = false } })).reasoning, nil)
+  same(encode(request({}, { reasoning = { mode = "off" } })).reasoning, { effort = "none" })
+end)
+
+test("the same request is the same bytes (29, 100)", function()
+  local text = fixture "codex-0.169"
+  local first, ctx = decode(text)
+  local second = decode(text)
+  same(responses.encode_request(first, ctx) == responses.encode_request(second, ctx), true)
+end)
+
 -- Replay.
 
 test("a reference is replaced by what was answered before", function()

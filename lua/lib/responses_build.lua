@@ -12,7 +12,10 @@ local array, extend, write_part = json.array, parts.extend, parts.write
 
 local M = {}
 
+<<<<<<< HEAD
 local IDENTITY_MAX = 64
+=======
+>>>>>>> t-responses
 
 local function push(state, item)
   local input = state.input
@@ -227,7 +230,9 @@ end
 
 local function write_instruction(turn, state)
   local content = array()
-  for _, block in ipairs(turn.blocks) do content[#content + 1] = write_part(block, "user", state) end
+  for _, block in ipairs(turn.blocks) do
+    content[#content + 1] = write_part(block, "user", state)
+  end
   local role = turn.level == "system" and "system" or "developer"
   message(state, role, content, turn.blocks[1] and turn.blocks[1].item)
 end
@@ -330,32 +335,13 @@ local function write_service(request, body, own)
   body.background, body.truncation = service.background, service.truncation
   body.context_management = own and service.context_mgmt or nil
   body.previous_response_id, body.conversation = service.previous_id, service.conversation
-  local user = identity.user
-  body.user = user and #user > IDENTITY_MAX and crypto.sha256_hex(user) or user
+  body.user = identity.user
   body.safety_identifier = own and identity.safety_id or nil
-end
-
--- The same conversation has the same key, so that its prompt is found in the cache.
-local function cache_key(request)
-  local texts = {}
-  for _, block in ipairs(request.system) do texts[#texts + 1] = block.text end
-  for _, turn in ipairs(request.turns) do
-    if turn.role == "user" then
-      for _, block in ipairs(turn.blocks) do
-        if block.type == "text" then
-          texts[#texts + 1] = block.text
-          return sub(crypto.sha256_hex(concat(texts, "\n")), 1, 32)
-        end
-      end
-    end
-  end
-  return nil
 end
 
 local function write_cache(request, body, own)
   local cache = request.cache
-  body.prompt_cache_key = cache.key or request.identity.session
-  if not body.prompt_cache_key and not own then body.prompt_cache_key = cache_key(request) end
+  body.prompt_cache_key = cache.key
   body.prompt_cache_retention = cache.retention
   if own and (cache.auto ~= nil or cache.ttl) then
     local mode

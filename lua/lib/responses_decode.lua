@@ -80,7 +80,8 @@ end
 function M.whole(body, ctx)
   local native, problem = json.decode(body, WHOLE)
   if not is_item(native) then
-    return reject.upstream("the upstream's answer is not a response: " .. tostring(problem or "no object"))
+    return reject.upstream("the upstream's answer is not a response: "
+      .. tostring(problem or "no object"))
   end
   if native.status == "failed" or soft.object(native, "error") then
     local failure = errors.decode(native, "pre")

@@ -1,8 +1,8 @@
 --- Items of the Responses dialect as blocks: what stands in `input` of a request and in `output` of
 --- an answer.
 ---
---- Reading goes through a set of readers: lib.fields for clients, whose mistakes are refused by name,
---- lib.fields.soft for upstreams, whose nonsense is skipped.
+--- Reading goes through a set of readers: lib.fields for clients, whose mistakes are refused by
+--- name, lib.fields.soft for upstreams, whose nonsense is skipped.
 
 local soft = require("lib.fields").soft
 local ids = require "lib.ids"
@@ -137,7 +137,9 @@ function part.input_file(each, r, path)
     source = { kind = "file", file_id = id, name = name }
   else
     local url = r.string(each, "file_url", path)
-    source = url and { kind = "url", url = url, name = name, media_type = media.type_of_name(name or url) }
+    source = url and {
+      kind = "url", url = url, name = name, media_type = media.type_of_name(name or url),
+    }
   end
   return source and { type = "document", source = source, filename = name }
 end
@@ -342,8 +344,9 @@ function kinds.web_search_call(item, _, _, n)
   local block = server_call(item, n, "web_search", action)
   local found = hits(item)
   if not found then return "assistant", { block } end
-  local answer = { type = "server_result", call_id = block.id, tool = "web_search", results = found }
-  return "assistant", { block, answer }
+  return "assistant", {
+    block, { type = "server_result", call_id = block.id, tool = "web_search", results = found },
+  }
 end
 
 function kinds.file_search_call(item, _, _, n)
@@ -374,7 +377,9 @@ function kinds.code_interpreter_call(item, _, _, n)
 end
 
 function kinds.image_generation_call(item)
-  if type(item.result) ~= "string" or item.result == "" then return "assistant", { opaque(item) } end
+  if type(item.result) ~= "string" or item.result == "" then
+    return "assistant", { opaque(item) }
+  end
   local format = item.output_format
   local media_type = media.sniff(item.result)
     or type(format) == "string" and "image/" .. format or "image/png"
@@ -390,7 +395,9 @@ end
 
 function kinds.compaction(item, r, path)
   local sig = signatures.read(r.string(item, "encrypted_content", path), "reasoning")
-  return "assistant", { { type = "compaction", sig = sig, item = origin(item, nil, of_compaction) } }
+  return "assistant", {
+    { type = "compaction", sig = sig, item = origin(item, nil, of_compaction) },
+  }
 end
 
 --- The kind of an item; items without one are messages.

@@ -99,6 +99,11 @@ function M.input_text(input)
   return sub(text, 1, 1) == "[" and text or "[]"
 end
 
+local function outputs_of(response)
+  local output = type(response) == "table" and response.output
+  return type(output) == "table" and output or {}
+end
+
 --- Keeps a finished response, when its client did not ask otherwise.
 --- @param ctx TranslationContext
 --- @param id string
@@ -109,11 +114,28 @@ function M.remember(ctx, id, response, input)
   put(ctx, "response:" .. id, response)
   put(ctx, "input:" .. id, input)
   local decoded = json.decode(response, OUTPUT)
-  for _, item in ipairs(type(decoded) == "table" and decoded.output or {}) do
+  for _, item in ipairs(outputs_of(decoded)) do
     if type(item) == "table" and type(item.id) == "string" then
       put(ctx, "item:" .. item.id, encode(item))
     end
   end
+end
+
+--- Forgets a response and the items of its output.
+--- @param ctx TranslationContext
+--- @param id string
+--- @return boolean  it was there
+function M.forget(ctx, id)
+  local text = get(ctx, "response:" .. id)
+  if not text then return false end
+  local decoded = json.decode(text, OUTPUT)
+  for _, item in ipairs(outputs_of(decoded)) do
+    local own = type(item) == "table" and item.id
+    if type(own) == "string" then put(ctx, "item:" .. own, nil) end
+  end
+  put(ctx, "response:" .. id, nil)
+  put(ctx, "input:" .. id, nil)
+  return true
 end
 
 -- An element of an input for a stateless upstream: references give way to what they name.

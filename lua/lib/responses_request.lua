@@ -198,7 +198,9 @@ local function read_service(request, body)
   local logprobs = false
   if include then
     for i = 1, #include do
-      if type(include[i]) ~= "string" then reject.bad("include[" .. i - 1 .. "]", "must be a string") end
+      if type(include[i]) ~= "string" then
+        reject.bad("include[" .. i - 1 .. "]", "must be a string")
+      end
       logprobs = logprobs or include[i] == "message.output_text.logprobs"
     end
     service.include = include

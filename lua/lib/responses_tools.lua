@@ -7,7 +7,7 @@ local items = require "lib.responses_items"
 local reject = require "lib.reject"
 
 local ipairs, next, sub, type = ipairs, next, string.sub, type
-local null = json.null
+local soft, null = fields.soft, json.null
 local encode, is_array, raw = json.encode, json.is_array, json.raw
 
 local M = {}
@@ -70,9 +70,8 @@ local function search_config(native)
   return {
     allowed = strings(filters.allowed_domains), blocked = strings(filters.blocked_domains),
     location = location and {
-      city = fields.soft.string(location, "city"), country = fields.soft.string(location, "country"),
-      region = fields.soft.string(location, "region"),
-      timezone = fields.soft.string(location, "timezone"),
+      city = soft.string(location, "city"), country = soft.string(location, "country"),
+      region = soft.string(location, "region"), timezone = soft.string(location, "timezone"),
     },
     context_size = type(size) == "string" and size or nil,
     external = external ~= false,
@@ -174,7 +173,9 @@ end
 
 local function read_choice(native)
   if type(native) == "string" then
-    if not modes[native] then reject.bad("tool_choice", "must be none, auto, required or an object") end
+    if not modes[native] then
+      reject.bad("tool_choice", "must be none, auto, required or an object")
+    end
     return { mode = modes[native] }
   end
   if type(native) ~= "table" or is_array(native) then
@@ -266,7 +267,11 @@ function M.write(request, ctx)
   local list, spaces = json.array(), {}
   for i, tool in ipairs(request.tools) do
     local native
-    if tool.kind == "server" then native = write_server(tool, ctx, i) else native = write_callable(tool) end
+    if tool.kind == "server" then
+      native = write_server(tool, ctx, i)
+    else
+      native = write_callable(tool)
+    end
     local space = native and tool.namespace
     if space then
       local group = spaces[space]
@@ -328,8 +333,7 @@ end
 --- @param kind any
 --- @return string? renamed  nil when it stays
 function M.renamed(kind)
-  if type(kind) == "string" and sub(kind, 1, 18) == "web_search_preview" then return "web_search" end
-  return nil
+  return type(kind) == "string" and sub(kind, 1, 18) == "web_search_preview" and "web_search" or nil
 end
 
 return M

@@ -367,16 +367,21 @@ test("nothing is stored and thinking comes back encrypted unless the client chos
   same({ body.store, body.include }, { true })
 end)
 
-test("the key of the cache is the client's, the session's, or made of the prompt (100)", function()
-  local function key(more) return encode(request({ ir.turn("user", { ir.text "x" }) }, more)).prompt_cache_key end
-  same(key { cache = { key = "k" }, identity = { session = "s" } }, "k")
-  same(key { identity = { session = "s" } }, "s")
-  same({ key(), #key() }, { key(), 32 })
+test("the safety identifier stays in its dialect", function()
+  local body = encode(request({}, { identity = { user = "u", safety_id = "s" } }))
+  same({ body.user, body.safety_identifier }, { "u" })
 end)
 
-test("a long user is hashed and the safety identifier stays in its dialect", function()
-  local body = encode(request({}, { identity = { user = ("u"):rep(65), safety_id = "s" } }))
-  same({ #body.user, body.safety_identifier }, { 64 })
+test("a hidden summary alone does not turn thinking on (79)", function()
+  same(encode(request({}, { reasoning = { visible = false } })).reasoning, nil)
+  same(encode(request({}, { reasoning = { mode = "off" } })).reasoning, { effort = "none" })
+end)
+
+test("the same request is the same bytes (29, 100)", function()
+  local text = fixture "codex-0.169"
+  local first, ctx = decode(text)
+  local second = decode(text)
+  same(responses.encode_request(first, ctx) == responses.encode_request(second, ctx), true)
 end)
 
 -- Replay.

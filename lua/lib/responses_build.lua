@@ -12,10 +12,6 @@ local array, extend, write_part = json.array, parts.extend, parts.write
 
 local M = {}
 
-<<<<<<< HEAD
-local IDENTITY_MAX = 64
-=======
->>>>>>> t-responses
 
 local function push(state, item)
   local input = state.input

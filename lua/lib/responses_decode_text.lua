@@ -198,13 +198,9 @@ function M.install(d)
     end
     if not record.idx then
       if not sig then return end
-<<<<<<< HEAD
-      record.idx = open { type = "thinking", text = "", form = "summary", item = { id = record.id } }
-=======
       record.idx = open {
         type = "thinking", text = "", form = "summary", item = { id = record.id },
       }
->>>>>>> t-responses
     end
     if sig then emit { type = "signature", idx = record.idx, sig = sig, mode = "set" } end
     close(record.idx)

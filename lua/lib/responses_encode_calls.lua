@@ -24,15 +24,9 @@ function M.install(w)
     local block = state.block
     local custom = block.kind == "custom"
     local item = {
-<<<<<<< HEAD
-      id = item_id(custom and "ctc_" or "fc_", block.id), status = "in_progress", call_id = block.id,
-      type = custom and "custom_tool_call" or "function_call", name = block.name,
-      namespace = block.namespace,
-=======
       type = custom and "custom_tool_call" or "function_call",
       id = item_id(custom and "ctc_" or "fc_", block.id), status = "in_progress",
       call_id = block.id, name = block.name, namespace = block.namespace,
->>>>>>> t-responses
     }
     item[custom and "input" or "arguments"] = ""
     state.item, state.pieces, state.custom = item, {}, custom
@@ -123,13 +117,9 @@ function M.install(w)
     local block = state.block
     state.input = block.input
     if searches[block.tool] then
-<<<<<<< HEAD
-      state.item = { id = item_id("ws_", block.id), type = "web_search_call", status = "in_progress" }
-=======
       state.item = {
         id = item_id("ws_", block.id), type = "web_search_call", status = "in_progress",
       }
->>>>>>> t-responses
       state.close = close_search
     elseif block.tool == "code" then
       state.item = {

@@ -22,13 +22,9 @@ function M.install(w)
   -- Messages: texts and refusals in a row are parts of one.
 
   local function part_value(part, text)
-<<<<<<< HEAD
-    if part.kind == "refusal" and not w.is_codex then return { type = "refusal", refusal = text } end
-=======
     if part.kind == "refusal" and not w.is_codex then
       return { type = "refusal", refusal = text }
     end
->>>>>>> t-responses
     return {
       type = "output_text", text = text,
       annotations = part.annotations or EMPTY, logprobs = part.logprobs or EMPTY,
@@ -204,16 +200,9 @@ function M.install(w)
 
   -- The signature of a part travels in the reasoning before it.
   function w.bind(block)
-<<<<<<< HEAD
-    local sig = block.sig
-    if not sig or not w.carriers or block.type == "thinking" or block.type == "redacted_thinking" then
-      return
-    end
-=======
     local sig, kind = block.sig, block.type
     local is_thinking = kind == "thinking" or kind == "redacted_thinking"
     if not sig or not w.carriers or is_thinking then return end
->>>>>>> t-responses
     local waiting = w.held and w.held.state
     if waiting and not waiting.sig and not waiting.closed then
       waiting.sig = sig

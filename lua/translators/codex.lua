@@ -1,13 +1,8 @@
 --- Codex: the Responses dialect as the ChatGPT backend takes it.
 ---
 --- Two ways in: bodies made here (encode_request), and bodies of Responses clients that go through
-<<<<<<< HEAD
---- (adapt), where only what the backend refuses is edited.  `ctx.upstream.profile` is "platform" for
---- other hosts of the dialect, which take all members: there only streaming is forced.
-=======
 --- (adapt), where only what the backend refuses is edited.  `ctx.upstream.profile` is "platform"
 --- for other hosts of the dialect, which take all members: there only streaming is forced.
->>>>>>> t-responses
 
 local errors = require "lib.responses_errors"
 local json = require "json"

@@ -25,11 +25,7 @@ test("Claude Code over Codex: the request (example 5.3)", function()
   local request = ir.request()
   request.model, request.stream = "gpt-5.5", true
   request.system = { { type = "text", text = "You are a coding agent.", level = "system" } }
-<<<<<<< HEAD
-  request.identity.session = "7f0c"
-=======
   request.identity.session, request.cache.key = "7f0c", "7f0c"
->>>>>>> t-responses
   request.reasoning = { mode = "level", level = "high", visible = true, from_suffix = true }
   request.tool_choice = { mode = "auto" }
   request.max_output, request.sampling.temperature = 32000, 1
@@ -194,8 +190,6 @@ test("the backend is known by its path", function()
     codex.is_backend "https://api.openai.com/v1", codex.is_backend "https://x.example/backend-api/codex/v1" },
     { true, true, false, false })
 end)
-<<<<<<< HEAD
-=======
 
 test("a wrong value in a body that goes through is never a fault", function()
   local file = assert(io.open "tests/fixtures/responses/codex-0.169.json")
@@ -213,4 +207,3 @@ test("a wrong value in a body that goes through is never a fault", function()
   end
   walk(root)
 end)
->>>>>>> t-responses

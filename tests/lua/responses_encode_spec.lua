@@ -162,8 +162,6 @@ test("usage always has its details, also when the upstream told none (22)", func
     "output_tokens":0,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":0}]])
 end)
 
-<<<<<<< HEAD
-=======
 test("cache counters reach the client, streamed or whole (86)", function()
   local counts = { input = 10, cache_read = 4, cache_write = 3, output = 5, reasoning = 2 }
   local streamed = last(encode { START, { type = "usage", usage = counts }, stop "end", END }).response.usage
@@ -174,7 +172,6 @@ test("cache counters reach the client, streamed or whole (86)", function()
     { { cached_tokens = 4, cache_write_tokens = 3 }, { reasoning_tokens = 2 } })
 end)
 
->>>>>>> t-responses
 test("every stream ends with one terminal event (20)", function()
   same(types(encode { START, END }), { "response.created", "response.in_progress", "response.completed" })
   local frames = encode(join({ START }, list(text_block(0, "a")), { stop "end", END, END, stop "end" }))

@@ -86,6 +86,15 @@ function M.same_body(call, candidate)
   return body
 end
 
+-- The provider's own edits.  A body that cannot be edited (a name given twice) is its client's fault.
+local function prepared(provider, call, candidate, body)
+  local fine, edited, problem = pcall(provider.prepare, call, candidate, body)
+  if fine then return edited, problem end
+  if type(edited) ~= "table" or edited.code ~= "json" then error(edited, 0) end
+  return nil, errors.new("bad_json", "could not edit the JSON body: " .. tostring(edited),
+    { verdict = "request" })
+end
+
 --- Calls the candidate with a body in its dialect.
 --- @param call Call
 --- @param candidate Candidate
@@ -100,7 +109,7 @@ function M.open(call, candidate, body)
   log.debug("Use %s %s for model %s", credential.name, credential.label, candidate.model)
   local problem
   if provider.prepare then
-    body, problem = provider.prepare(call, candidate, body)
+    body, problem = prepared(provider, call, candidate, body)
     if not body then return nil, problem end
   end
   call.payload = body

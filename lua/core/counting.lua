@@ -72,7 +72,8 @@ end
 
 -- True when the request itself is at fault, so that its client has to know.
 local function is_clients(call, problem)
-  return call.same_dialect and problem.class == "upstream" and problem.status == 400
+  return problem.verdict == "request"
+    or call.same_dialect and problem.class == "upstream" and problem.status == 400
 end
 
 --- Serves a counting call.

@@ -58,7 +58,10 @@ end
 -- The body in the provider's dialect.
 local function translate(call, candidate, ctx)
   local body, problem = guarded(hub.request, call.body, ctx)
-  if not body then return nil, problem end
+  if not body then
+    problem.verdict = problem.verdict or "request"
+    return nil, problem
+  end
   if candidate.provider.dialect == "gemini" then return body end
   -- The client's wish is not what the upstream is asked for.
   if (json.get(body, "stream") == true) == call.upstream_stream then return body end
@@ -77,10 +80,7 @@ end
 local function open(call, candidate)
   local ctx = context(call, candidate)
   local body, problem = translate(call, candidate, ctx)
-  if not body then
-    problem.verdict = problem.verdict or "request"
-    return nil, problem
-  end
+  if not body then return nil, problem end
   local response
   response, problem = attempt.open(call, candidate, body)
   if not response then return nil, errors.from_http(problem) end

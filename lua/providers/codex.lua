@@ -136,7 +136,8 @@ end
 function M.prepare(call, candidate, body)
   local known, fault = json.decode(body, BODY)
   if not is_object(known) then
-    return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(fault))
+    return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(fault),
+      { verdict = "request" })
   end
   local edits = {}
   edit_input(known, edits)
@@ -154,10 +155,7 @@ function M.prepare(call, candidate, body)
     for _, name in ipairs(refused) do edits[#edits + 1] = { name, nil } end
   end
   if #edits == 0 then return body end
-  local edited
-  edited, fault = json.splice_all(body, edits)
-  if edited then return edited end
-  return nil, errors.new("bad_json", "could not edit the JSON body: " .. tostring(fault))
+  return assert(json.splice_all(body, edits))
 end
 
 local function add_session(headers, call)

@@ -135,6 +135,21 @@ def test_bad_json_gets_the_official_400(connect, client):
     check_problem(client, answer.json(), 400)
 
 
+@pytest.mark.parametrize("kind,name", [("anthropic", "betas"), ("responses", "input")])
+def test_a_name_given_twice_where_the_proxy_has_to_edit_is_refused(connect, kind, name):
+    proxy, upstream = connect(kind)
+    path, _ = ask(kind, False)
+    body = '{"model": "nice", "max_tokens": 5, "messages": [], "%s": "a", "%s": ["b"]}' % (name, name)
+    answer = proxy.client().request("POST", path, body)
+    assert answer.status in (200, 400)
+    if upstream.requests:
+        return
+    check_problem(kind, answer.json(), 400)
+    upstream.always(reply(text_whole(kind, "fine")))
+    path, body = ask(kind, False)
+    assert proxy.client().request("POST", path, body).status == 200
+
+
 @pytest.mark.parametrize("client", DIALECTS)
 def test_every_dialect_can_talk_to_the_mock(mock, client):
     path, body = ask(client, True, "Are you there?")
@@ -341,6 +356,9 @@ def test_gemini_cli_speaks_wrapped(connect, kind):
     assert proxy.client().request("POST", "/v1internal:loadCodeAssist", body).status == 404
     away = proxy.client().request("POST", "/v1internal:generateContent", body,
                                   {"X-Forwarded-For": "192.0.2.1"})
+    page = proxy.client().request("POST", "/v1internal:generateContent", body,
+                                  {"Origin": "http://localhost:1"})
+    assert page.status == 403
     assert away.status == 403 and away.json()["error"]["status"] == "PERMISSION_DENIED"
 
 

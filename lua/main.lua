@@ -4,6 +4,7 @@ local access = require "core.access"
 local calls = require "core.calls"
 local errors = require "lib.errors"
 local exchange = require "core.exchange"
+local framing = require "lib.framing"
 local routes = require "core.routes"
 
 local M = {}
@@ -21,7 +22,7 @@ function M.handle(client)
   if problem then return errors.respond(client, problem, dialect) end
 
   -- Pages and lists need no model.
-  if route.answer then return route.answer(client, argument, dialect) end
+  if route.answer then return route.answer(client, argument, dialect, principal) end
 
   -- A model call: read it, find who can serve it, and hand it over.
   local call
@@ -43,7 +44,7 @@ function M.failed(client)
     return errors.respond(client, problem, dialect)
   end
   -- Only streams are begun before they are complete.
-  client:write(errors.event(problem, dialect))
+  client:write(framing.of(client, dialect):problem(errors.event(problem, dialect)))
   client:finish()
 end
 

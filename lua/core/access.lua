@@ -110,6 +110,9 @@ function M.admit(client, auth)
     if not client.is_local then
       return nil, errors.new("local_only", "this path answers only local requests")
     end
+    if client:header("origin") then
+      return nil, errors.new("local_only", "this path does not answer pages")
+    end
     return nil, refuse_strangers(client)
   end
   if not config.keys_required() then

@@ -2,6 +2,9 @@
 
 local config = require "config"
 local errors = require "lib.errors"
+local json = require "json"
+local replays = require "core.replays"
+local url = require "lib.url"
 
 local M = {}
 
@@ -32,6 +35,25 @@ function M.keep_alive(client, _, dialect)
   end
   if not right then return client:respond(401, JSON, '{"error":"invalid password"}') end
   client:respond(200, JSON, '{"status":"ok"}')
+end
+
+--- Stored responses: GET and DELETE of what this client was answered within the hour.
+--- @param client Client
+--- @param argument string  id, percent-encoded
+--- @param dialect string
+--- @param principal string?
+function M.stored(client, argument, dialect, principal)
+  local id = url.decode(argument):gsub("%c", "")
+  local replay = replays.of(principal)
+  local text = replay.get("response:" .. id)
+  if not text then
+    return errors.respond(client, errors.new("unknown_route",
+      "Response with id '" .. id .. "' not found.", { param = "id" }), dialect)
+  end
+  if client.method ~= "DELETE" then return client:respond(200, JSON, text) end
+  replay.forget("response:" .. id)
+  replay.forget("input:" .. id)
+  client:respond(200, JSON, json.encode { id = id, object = "response", deleted = true })
 end
 
 --- OPTIONS of any path; the CORS headers are set by access.

@@ -1,9 +1,11 @@
 --- Reads a model call from a client: its body, model and stream flag.
 
+local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local json = require "json"
+local url = require "lib.url"
 
-local find = string.find
+local find, match, sub = string.find, string.match, string.sub
 
 local NAME_MAX = 256
 
@@ -16,6 +18,70 @@ local body_classes = {
   unsupported_encoding = "unsupported_encoding",
 }
 
+-- Methods of Gemini's paths: what is done, and whether the answer is a stream.
+local methods = {
+  generateContent = { "generate", false },
+  streamGenerateContent = { "generate", true },
+  countTokens = { "count", false },
+}
+
+-- How each dialect's clients say what they want: functions of a call whose body is read, and of
+-- what the body says as `model` and `stream`.
+local read = {}
+
+function read.chat(call, model, stream)
+  call.model, call.stream = model, stream == true
+end
+
+read.completions, read.responses = read.chat, read.chat
+
+function read.anthropic(call, model, stream)
+  call.model, call.stream = model, stream == true
+  if stream == nil or stream == json.null or type(stream) == "boolean" then return nil end
+  return errors.new("bad_param", "stream: Input should be a valid boolean", { param = "stream" })
+end
+
+-- The model is in the path, behind an optional "models/" and before the last colon.
+function read.gemini(call)
+  local name = match(url.decode(call.argument), "^(.*):%a+$")
+  if sub(name, 1, 7) == "models/" then name = sub(name, 8) end
+  call.model = name
+end
+
+-- The request is wrapped, with the model beside it.
+function read.gemini_cli(call, model)
+  local inner = json.get(call.body, "request")
+  if json.type(inner) ~= "object" then
+    return errors.new("bad_param", "request: an object is required", { param = "request" })
+  end
+  call.model, call.body = model, tostring(inner)
+end
+
+-- Sets what a path of Gemini asks for; the problem of one that is unknown.
+local function find_method(call)
+  local method = methods[match(call.argument, call.dialect == "gemini" and ":(%a+)/?$" or "^(%a+)/?$")]
+  if not method then
+    return errors.new("unknown_route", call.client.path .. " not found.")
+  end
+  call.argument = match(call.argument, "^(.-)/?$")
+  call.operation, call.stream = method[1], method[2]
+end
+
+local function check_model(call)
+  local model = call.model
+  if type(model) == "number" then
+    model = tostring(model)
+    call.model = model
+  end
+  if type(model) ~= "string" or model == "" then
+    return errors.new("missing_model", "you must provide a model parameter", { param = "model" })
+  end
+  -- The name goes into messages, logs and keys of the store.
+  if #model > NAME_MAX or find(model, "%c") then
+    return errors.new("bad_param", "the model's name is not a valid one", { param = "model" })
+  end
+end
+
 --- @param client Client
 --- @param route table
 --- @param argument string?
@@ -23,6 +89,20 @@ local body_classes = {
 --- @return Call? call
 --- @return Problem? problem
 function M.read(client, route, argument, principal)
+  local dialect, problem = route.dialect, nil
+  local call = {
+    client = client,
+    dialect = dialect,
+    base = dialects.base(dialect),
+    operation = route.operation or "generate",
+    stream = false,
+    argument = argument,
+    principal = principal,
+  }
+  if call.base == "gemini" then
+    problem = find_method(call)
+    if problem then return nil, problem end
+  end
   local body, err = client:body()
   if not body then
     return nil, errors.new(body_classes[err.code] or "bad_json", err.message)
@@ -31,26 +111,11 @@ function M.read(client, route, argument, principal)
   if not fine then
     return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(model))
   end
-  if type(model) == "number" then model = tostring(model) end
-  if type(model) ~= "string" or model == "" then
-    return nil,
-      errors.new("missing_model", "you must provide a model parameter", { param = "model" })
-  end
-  -- The name goes into messages, logs and keys of the store.
-  if #model > NAME_MAX or find(model, "%c") then
-    return nil, errors.new("bad_param", "the model's name is not a valid one", { param = "model" })
-  end
-  return {
-    client = client,
-    dialect = route.dialect,
-    operation = "generate",
-    model = model,
-    stream = stream == true,
-    stream_options = options,
-    body = body,
-    argument = argument,
-    principal = principal,
-  }
+  call.body, call.stream_options = body, options
+  problem = read[dialect](call, model, stream) or check_model(call)
+  if problem then return nil, problem end
+  if call.operation ~= "generate" then call.stream = false end
+  return call
 end
 
 return M

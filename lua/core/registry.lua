@@ -53,12 +53,14 @@ end
 --- @param provider Provider
 --- @param credential Credential
 --- @param upstream string  upstream's name of the model
+--- @param entry Model?  what the provider says about it
 --- @return Candidate
-function M.candidate(provider, credential, upstream)
+function M.candidate(provider, credential, upstream, entry)
   return {
     provider = provider,
     credential = credential,
     model = upstream,
+    entry = entry,
     -- Names in the shared store, made once.
     cool = "cool:" .. credential.id .. ":" .. upstream,
     level = "level:" .. credential.id .. ":" .. upstream,
@@ -83,7 +85,7 @@ local function offer(registry, id, model, provider, credential)
     group.last, group.accounts = credential.id, group.accounts + 1
   end
   group.candidates[#group.candidates + 1] =
-    M.candidate(provider, credential, model.upstream or model.id)
+    M.candidate(provider, credential, model.upstream or model.id, model)
 end
 
 local function by_accounts(a, b)

@@ -2,23 +2,24 @@
 
 local errors = require "lib.errors"
 local registry = require "core.registry"
+local thinking = require "lib.thinking"
 
 local find, lower, sub = string.find, string.lower, string.sub
 
 local M = {}
 
--- The names upstream that a provider's own models give an alias, else the name as it is.
-local function upstream_names(account, name)
+-- The provider's own models of a name, as {name upstream, model}, else the name as it is.
+local function upstream_models(account, name)
   local names, wanted = {}, lower(name)
   for _, exact in ipairs { true, false } do
     for _, model in ipairs(account.provider.models(account.credential)) do
       if model.id == name and exact or not exact and lower(model.id) == wanted then
-        names[#names + 1] = model.upstream or model.id
+        names[#names + 1] = { model.upstream or model.id, model }
       end
     end
     if #names > 0 then return names end
   end
-  return { name }
+  return { { name } }
 end
 
 -- `name://model`: that provider only, registered or not.
@@ -32,9 +33,9 @@ local function by_provider(known, model)
   for _, account in ipairs(accounts) do
     -- OAuth providers have no name to be called by.
     if account.credential.kind ~= "oauth" then
-      for _, upstream in ipairs(upstream_names(account, rest)) do
+      for _, found in ipairs(upstream_models(account, rest)) do
         group.candidates[#group.candidates + 1] =
-          registry.candidate(account.provider, account.credential, upstream)
+          registry.candidate(account.provider, account.credential, found[1], found[2])
       end
     end
   end
@@ -47,11 +48,17 @@ end
 --- @param model string
 --- @return table? resolution  `groups` in order, `via` the step that found them
 --- @return Problem? problem
+--- @return table? amount  of reasoning, which the name had behind the model's own
 function M.resolve(model)
   local known = registry.get()
   -- A registered id comes first: configured names may look like anything.
   local found = known.models[model] or by_provider(known, model)
   if found then return found end
+  local base, amount = thinking.suffix(model, function(name) return known.models[name] ~= nil end)
+  if base ~= model then
+    found = known.models[base] or by_provider(known, base)
+    if found then return found, nil, amount end
+  end
   return nil, errors.new("unknown_model",
     "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
 end

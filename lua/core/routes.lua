@@ -2,6 +2,7 @@
 
 local answers = require "core.answers"
 local completions = require "core.completions"
+local counting = require "core.counting"
 local errors = require "lib.errors"
 local exchange = require "core.exchange"
 local listing = require "core.listing"
@@ -10,6 +11,11 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local SLASH = byte("/")
 
 local M = {}
+
+local function generate_or_count(call)
+  if call.operation == "count" then return counting.serve(call) end
+  return exchange.serve(call)
+end
 
 -- `answer` serves without a model, `serve` gets a Call.  A path that ends in "*" takes the rest of
 -- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "local", "none".
@@ -24,6 +30,18 @@ local table_of_routes = {
   { "GET", "/v1beta/models/*", dialect = "gemini", auth = "key", answer = listing.one },
   { "POST", "/v1/chat/completions", dialect = "chat", auth = "key", serve = exchange.serve },
   { "POST", "/v1/completions", dialect = "completions", auth = "key", serve = completions.serve },
+  { "POST", "/v1/responses", dialect = "responses", auth = "key", serve = exchange.serve },
+  { "POST", "/v1/responses/input_tokens", dialect = "responses", auth = "key", operation = "count",
+    serve = counting.serve },
+  { "POST", "/v1/responses/compact", dialect = "responses", auth = "key", serve = exchange.compact },
+  { "GET", "/v1/responses/*", dialect = "responses", auth = "key", answer = answers.stored },
+  { "DELETE", "/v1/responses/*", dialect = "responses", auth = "key", answer = answers.stored },
+  { "POST", "/v1/messages", dialect = "anthropic", auth = "key", serve = exchange.serve },
+  { "POST", "/v1/messages/count_tokens", dialect = "anthropic", auth = "key", operation = "count",
+    serve = counting.serve },
+  { "POST", "/v1beta/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
+  { "POST", "/v1/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
+  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", serve = generate_or_count },
 }
 
 -- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.
@@ -75,6 +93,7 @@ function M.dialect_of(client)
   local path = client.path
   if path == "/v1/models" or path == "/v1/models/" then return listing.dialect(client) end
   if find(path, "/v1/messages", 1, true) == 1 then return "anthropic" end
+  if find(path, "/v1/responses", 1, true) == 1 then return "responses" end
   if find(path, "/v1beta", 1, true) == 1 then return "gemini" end
   if find(path, "/v1internal", 1, true) == 1 then return "gemini_cli" end
   if find(path, "/v1/models/", 1, true) == 1 then

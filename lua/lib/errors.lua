@@ -296,11 +296,31 @@ function M.render(problem, dialect, id)
   return status, headers, '{"error":' .. chat_object(problem, row) .. "}"
 end
 
+-- The last events of a responses stream; Codex takes the second one alone.
+local function failed_response(problem, row, facts)
+  local code = quote(problem.class == "upstream" and wire.kept_codes[problem.code or ""]
+    and problem.code or row.code or row.type)
+  local message, at = quote(problem.message), facts.sequence or 0
+  local events = ""
+  if not facts.failed_only then
+    events = 'event: error\ndata: {"type":"error","code":' .. code .. ',"message":' .. message
+      .. ',"param":' .. quote(problem.param) .. ',"sequence_number":' .. at .. "}\n\n"
+    at = at + 1
+  end
+  return events .. 'event: response.failed\ndata: {"type":"response.failed","sequence_number":' .. at
+    .. ',"response":{"id":' .. quote("resp_" .. (facts.id or "0")) .. ',"object":"response","created_at":'
+    .. (facts.created or 0) .. ',"status":"failed","error":{"code":' .. code .. ',"message":'
+    .. message .. '},"incomplete_details":null,"model":' .. quote(facts.model or "")
+    .. ',"output":[],"usage":null}}\n\n'
+end
+
 --- A problem as the last event of a stream that has begun.
 --- @param problem Problem
 --- @param dialect string
+--- @param facts table?  of the stream: `sequence` of the next event, `id`, `model`, `created`;
+---   `failed_only` for clients that know no `error` event
 --- @return string bytes  framed; nothing may follow
-function M.event(problem, dialect)
+function M.event(problem, dialect, facts)
   local shape = M.shape(dialect)
   local row, status = row_of(problem, shape)
   if shape == "anthropic" then
@@ -310,6 +330,7 @@ function M.event(problem, dialect)
   if shape == "gemini" then
     return 'data: {"error":' .. gemini_object(problem, row, status) .. "}\n\n"
   end
+  if dialect == "responses" then return failed_response(problem, row, facts or {}) end
   return 'data: {"error":' .. chat_object(problem, row) .. "}\n\n"
 end
 

@@ -1,5 +1,5 @@
 --- Copies an event stream to a client in Lua: the interface of client:relay() for streams that have
---- no connection behind them (mock), or whose events change on the way (completions).
+--- no connection behind them (mock), or whose events or framing change on the way.
 
 local json = require "json"
 
@@ -12,10 +12,11 @@ local M = {}
 --- @param response Response  anything with next_event()
 --- @param rules RelayRules
 --- @param convert (fun(data: string): string?)?  nil drops the event
+--- @param framing table?  of lib.framing
 --- @return Relay
-function M.new(client, response, rules, convert)
+function M.new(client, response, rules, convert, framing)
   return setmetatable({
-    client = client, response = response, rules = rules, convert = convert,
+    client = client, response = response, rules = rules, convert = convert, framing = framing,
     finished = false, events = 0,
   }, Relay)
 end
@@ -43,7 +44,9 @@ function Relay:send(name, data)
     end
   end
   self.events = self.events + 1
-  if rules.names and name ~= "" then
+  if self.framing then
+    self.client:write(self.framing:frame(name, data))
+  elseif rules.names and name ~= "" then
     self.client:write("event: " .. name .. "\ndata: " .. data .. "\n\n")
   else
     self.client:write("data: " .. data .. "\n\n")

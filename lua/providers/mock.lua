@@ -356,7 +356,7 @@ function M.open(call, candidate)
   local head = { id = "chatcmpl-mock" .. digest(body), model = candidate.model }
   local answer = compose(behaviour, request, digest(body))
   local usage = usage_of(body, answer)
-  if call.stream then
+  if call.upstream_stream then
     local options = request.stream_options
     local wants_usage = type(options) == "table" and options.include_usage == true
     local events = events_of(head, answer, usage, wants_usage)

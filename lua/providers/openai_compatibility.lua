@@ -1,19 +1,9 @@
 --- Any server with an OpenAI-compatible chat endpoint, by its entry in the configuration.
 
-local config = require "config"
 local errors = require "lib.errors"
-local task = require "task"
-
-local match, sub = string.match, string.sub
+local upstream = require "lib.upstream"
 
 local M = { name = "openai_compatibility", dialect = "chat" }
-
-local AGENT = "cli-proxy-api/" .. task.version
--- One table for all calls of a generation: its configuration does not change.
-local limits = config.values.timeouts or {}
-local TIMEOUT = {
-  connect = limits.connect, first_byte = limits["first-byte"], idle = limits.idle,
-}
 
 -- Keys that were not given may come as empty defaults.
 local function given(value)
@@ -45,40 +35,30 @@ function M.models(credential)
   return list
 end
 
--- The entry's own headers come last; "$Name" copies the client's header of that name.
-local function add_own(headers, own, client)
-  for name, value in pairs(own) do
-    local copied = match(value, "^%$([%w_%-]+)$")
-    if copied then value = client:header(copied) end
-    if value then headers[name:lower()] = value end
-  end
-end
-
 --- @param call Call
 --- @param candidate Candidate
 --- @return HttpRequest? request
 --- @return Problem? problem
 function M.request(call, candidate)
   local credential = candidate.credential
-  local base = credential.base_url
-  if not base or base == "" then
+  local base = upstream.base(credential)
+  if not base then
     return nil, errors.new("internal", "the entry " .. credential.name .. " has no base-url")
   end
-  local headers = { ["content-type"] = "application/json", ["user-agent"] = AGENT }
+  local headers = { ["content-type"] = "application/json", ["user-agent"] = upstream.AGENT }
   if credential.kind == "api_key" then headers["authorization"] = "Bearer {secret}" end
-  if call.stream then
+  if call.upstream_stream then
     headers["accept"] = "text/event-stream"
     headers["cache-control"] = "no-cache"
   end
-  if credential.entry.headers then add_own(headers, credential.entry.headers, call.client) end
-  if sub(base, -1) == "/" then base = match(base, "^(.-)/*$") end
+  upstream.add_own(headers, credential, call.client)
   return {
     method = "POST",
     url = base .. "/chat/completions",
     credential = credential.id,
     headers = headers,
     body = call.payload,
-    timeout = TIMEOUT,
+    timeout = upstream.TIMEOUT,
   }
 end
 

@@ -20,11 +20,22 @@
 ---@class Call
 ---@field client Client
 ---@field dialect string    "chat", "completions", "responses", "anthropic", "gemini", ...
----@field operation string  "generate", "count", ...
+---@field base string       the dialect whose bodies `dialect` has
+---@field operation "generate"|"count"|"compact"
 ---@field model string      as the client named it
 ---@field stream boolean
 ---@field stream_options? any  the body's member of that name, as json.peek gives it
----@field body string       client's body
+---@field body string       client's body; of gemini_cli the request in it
+---@field argument? string  rest of the path
+---@field same_dialect? boolean  bytes go through to the candidate
+---@field upstream_stream? boolean  the candidate is asked for a stream
+---@field suffix? table     amount of reasoning that stood behind the model's name
+---@field without_thinking? boolean  second try, after a signature was refused
+---@field framing? table    how the client's stream is written, see lib.framing
+---@field relay? Relay      of a stream that goes through
+---@field events? integer   frames sent of a translated stream
+---@field complete? boolean the upstream's answer is whole
+---@field betas? string[]   of the body, for the header `anthropic-beta`
 ---@field principal? string who asks, when a key told so
 ---@field candidate? Candidate  the one that is tried, at the end the one that served
 ---@field payload? string   body in the provider's dialect, set before `request` or `open`
@@ -40,6 +51,7 @@
 ---@field provider Provider
 ---@field credential Credential
 ---@field model string      upstream's name of the model
+---@field entry? Model      what the provider says about the model
 
 --- A model as the registry knows it.
 ---@class Model
@@ -52,12 +64,25 @@
 ---@field context_length? integer
 ---@field max_completion_tokens? integer
 ---@field hidden? boolean           routable, not listed
+---@field effort? string            reasoning effort that its name stands for
+---@field thinking? table           what can be asked of it, see lib.caps
+---@field methods? string[]         of Gemini's lists
+---@field version? string
 
 --- One upstream, lua/providers/<name>.lua.  Verified against this shape when scripts are loaded.
 ---@class Provider
 ---@field name string
 ---@field dialect string            wire format of its API
+---@field variant? string           small steps besides the dialect, such as "codex"
+---@field streams? "always"|"translated"  asks for streams also where the client wants a whole answer:
+---  always, or when the client speaks another dialect
+---@field counts? string            its counting endpoint gives the number under this name
+---@field returned? string[]        headers of answers that the client gets
 ---@field models fun(credential: Credential): Model[]
+--- Edits a body in the provider's dialect before it is sent.
+---@field prepare? fun(call: Call, candidate: Candidate, body: string): string?, Problem?
+--- For hub.context: which profile of the variant this candidate wants.
+---@field profile? fun(candidate: Candidate): string?
 --- Builds the upstream request.  `call.payload` is in the provider's dialect.
 ---@field request? fun(call: Call, candidate: Candidate): HttpRequest?, Problem?
 --- Serves the call without a network (instead of `request`).

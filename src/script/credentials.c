@@ -89,48 +89,91 @@ static bool bind_host(struct credential *c)
     return c->host;
 }
 
-// Adds one key of an openai-compatibility entry.
-static bool add_compatible(struct credential_set *set, const struct config_node *entry,
-                           const char *key, const char *proxy)
+// What one credential is made from.  Strings are the configuration's; "" means not given.
+struct draft {
+    const char *kind;     // begins the id
+    const char *provider; // script name
+    const char *name;     // routing name
+    const char *key;
+    const char *base; // default applied
+    const char *proxy;
+    const char *const *parts; // of the id, NULL at the end
+    const struct config_node *entry;
+};
+
+static bool add(struct credential_set *set, const struct draft *d)
 {
     struct credential *more = realloc(set->items, (set->count + 1) * sizeof(*more));
-    const char *base = text(entry, "base-url"), *name = text(entry, "name");
-    const char *parts[] = {key, base, proxy, NULL};
-    char kind[300], mask[32];
     struct credential *c;
-    size_t base_len = strlen(base);
+    size_t base_len = strlen(d->base);
+    char mask[32];
 
     if (!more)
         return false;
     set->items = more;
     c = &more[set->count];
-    *c = (struct credential){.entry = entry};
-    while (base_len > 0 && base[base_len - 1] == '/')
+    *c = (struct credential){.entry = d->entry};
+    while (base_len > 0 && d->base[base_len - 1] == '/')
         base_len--;
-    c->name = lower(*name ? name : "openai-compatibility", strlen(*name ? name : "openai-compatibility"));
-    c->base_url = strndup(base, base_len);
-    c->provider = strdup("openai_compatibility");
-    c->secret = strdup(key);
-    c->proxy = *proxy ? strdup(proxy) : NULL;
-    c->label = strdup(*key ? log_mask(key, strlen(key), mask, sizeof(mask)) : "no key");
-    snprintf(kind, sizeof(kind), "openai-compatibility:%s", c->name ? c->name : "");
-    c->id = make_id(set, kind, parts);
+    c->name = lower(d->name, strlen(d->name));
+    c->base_url = strndup(d->base, base_len);
+    c->provider = strdup(d->provider);
+    c->secret = strdup(d->key);
+    c->proxy = *d->proxy ? strdup(d->proxy) : NULL;
+    c->label = strdup(*d->key ? log_mask(d->key, strlen(d->key), mask, sizeof(mask)) : "no key");
+    c->id = make_id(set, d->kind, d->parts);
     set->count++; // from here on credentials_unref() frees what is there
     return c->name && c->base_url && c->provider && c->secret && c->label && c->id &&
-           (!*proxy || c->proxy) && bind_host(c);
+           (!*d->proxy || c->proxy) && bind_host(c);
 }
 
-static bool add_entry(struct credential_set *set, const struct config_node *entry)
+static bool is_url(const char *s)
+{
+    struct url url;
+
+    return url_parse(s, strlen(s), &url);
+}
+
+static bool is_off(const struct config_node *entry)
+{
+    const struct config_node *off = config_member(entry, "disabled");
+
+    return off && off->type == CONFIG_BOOL && off->boolean;
+}
+
+// --- openai-compatibility ------------------------------------------------------------------------
+
+static bool add_compatible(struct credential_set *set, const struct config_node *entry,
+                           const char *key, const char *proxy)
+{
+    const char *base = text(entry, "base-url");
+    const char *name = *text(entry, "name") ? text(entry, "name") : "openai-compatibility";
+    const char *parts[] = {key, base, proxy, NULL};
+    struct draft draft = {.provider = "openai_compatibility",
+                          .name = name,
+                          .key = key,
+                          .base = base,
+                          .proxy = proxy,
+                          .parts = parts,
+                          .entry = entry};
+    char *plain = lower(name, strlen(name));
+    char kind[300];
+
+    if (!plain)
+        return false;
+    snprintf(kind, sizeof(kind), "openai-compatibility:%s", plain);
+    free(plain);
+    draft.kind = kind;
+    return add(set, &draft);
+}
+
+static bool add_compatible_entry(struct credential_set *set, const struct config_node *entry)
 {
     const struct config_node *entries = list(entry, "api-key-entries");
     const struct config_node *keys = list(entry, "api-keys");
-    const struct config_node *off = config_member(entry, "disabled");
-    struct url url;
 
-    if (off && off->type == CONFIG_BOOL && off->boolean)
-        return true;
     // The configuration has warned about an entry that cannot work.
-    if (!url_parse(text(entry, "base-url"), strlen(text(entry, "base-url")), &url))
+    if (is_off(entry) || !is_url(text(entry, "base-url")))
         return true;
     if (entries) {
         for (size_t i = 0; i < entries->count; i++)
@@ -148,25 +191,77 @@ static bool add_entry(struct credential_set *set, const struct config_node *entr
     return add_compatible(set, entry, "", ""); // a local server without keys
 }
 
+// --- lists of keys -------------------------------------------------------------------------------
+
+// Lists whose entries are one key each: maps, or the bare key.
+static const struct key_list {
+    const char *list;
+    const char *kind;
+    const char *provider;
+    const char *base; // default; "": an entry without its own cannot work
+    bool base_in_id;
+} key_lists[] = {
+    {"gemini-api-key", "gemini:apikey", "gemini", "https://generativelanguage.googleapis.com", false},
+    {"generative-language-api-key", "gemini:apikey", "gemini",
+     "https://generativelanguage.googleapis.com", false},
+    {"claude-api-key", "claude:apikey", "claude", "https://api.anthropic.com", true},
+    {"codex-api-key", "codex:apikey", "codex", "", true},
+};
+
+static bool add_key(struct credential_set *set, const struct key_list *from,
+                    const struct config_node *entry)
+{
+    bool bare = entry->type == CONFIG_STRING;
+    const char *key = bare ? entry->text : text(entry, "api-key");
+    const char *own = bare ? "" : text(entry, "base-url");
+    const char *parts[] = {key, from->base_in_id ? own : NULL, NULL};
+    struct draft draft = {.kind = from->kind,
+                          .provider = from->provider,
+                          .name = from->provider,
+                          .key = key,
+                          .base = *own ? own : from->base,
+                          .proxy = bare ? "" : text(entry, "proxy-url"),
+                          .parts = parts,
+                          .entry = bare ? NULL : entry};
+
+    // An address of one's own may do without a key.
+    if ((!*key && *from->base) || !is_url(draft.base) || (!bare && is_off(entry)))
+        return true;
+    return add(set, &draft);
+}
+
 static int by_id(const void *a, const void *b)
 {
     return strcmp(((const struct credential *)a)->id, ((const struct credential *)b)->id);
 }
 
+static bool add_all(struct credential_set *set)
+{
+    const struct config_node *entries = config_at(set->config, "openai-compatibility");
+
+    for (size_t i = 0; entries && entries->type == CONFIG_LIST && i < entries->count; i++)
+        if (!add_compatible_entry(set, entries->items[i]))
+            return false;
+    for (size_t k = 0; k < sizeof(key_lists) / sizeof(*key_lists); k++) {
+        entries = config_at(set->config, key_lists[k].list);
+        for (size_t i = 0; entries && entries->type == CONFIG_LIST && i < entries->count; i++)
+            if (!add_key(set, &key_lists[k], entries->items[i]))
+                return false;
+    }
+    return true;
+}
+
 struct credential_set *credentials_from_config(struct config *config)
 {
-    const struct config_node *entries = config_at(config, "openai-compatibility");
     struct credential_set *set = calloc(1, sizeof(*set));
 
     if (!set)
         return NULL;
     set->refs = 1;
     set->config = config_ref(config);
-    for (size_t i = 0; entries && entries->type == CONFIG_LIST && i < entries->count; i++) {
-        if (!add_entry(set, entries->items[i])) {
-            credentials_unref(set);
-            return NULL;
-        }
+    if (!add_all(set)) {
+        credentials_unref(set);
+        return NULL;
     }
     if (set->count > 1)
         qsort(set->items, set->count, sizeof(*set->items), by_id);

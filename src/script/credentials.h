@@ -20,7 +20,7 @@ struct credential {
     char *base_url;
     char *host;     // the only host the secret may go to, lower case, and its port
     int port;
-    const struct config_node *entry; // in the config, which the set keeps alive
+    const struct config_node *entry; // in the config, which the set keeps alive; NULL: a bare key
 };
 
 struct credential_set {

@@ -173,7 +173,10 @@ static void l_push_credential(lua_State *L, const struct credential *c)
     lua_setfield(L, -2, "label");
     lua_pushstring(L, c->base_url);
     lua_setfield(L, -2, "base_url");
-    l_push_node(L, c->entry, 0);
+    if (c->entry)
+        l_push_node(L, c->entry, 0);
+    else
+        lua_newtable(L);
     lua_setfield(L, -2, "entry");
 }
 

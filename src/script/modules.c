@@ -11,6 +11,7 @@ static const struct {
     {"crypto", luaopen_crypto}, {"file", luaopen_file},     {"http", luaopen_http},
     {"json", luaopen_json},     {"log", luaopen_log},       {"sse", luaopen_sse},
     {"store", luaopen_store},   {"task", luaopen_task},     {"timer", luaopen_timer},
+    {"tokens", luaopen_tokens},
 };
 
 lua_CFunction modules_find(const char *name)

@@ -15,6 +15,7 @@ int luaopen_sse(lua_State *L);
 int luaopen_store(lua_State *L);
 int luaopen_task(lua_State *L);
 int luaopen_timer(lua_State *L);
+int luaopen_tokens(lua_State *L);
 
 // The open function of a module, or NULL.
 lua_CFunction modules_find(const char *name);

@@ -7,6 +7,7 @@ import zlib
 import openai
 import pytest
 
+from support import dialects
 from support.client import messages
 from support.proxy import entry
 from support.upstream import chat_chunk, chat_chunks, chat_reply, error, event, reply, sse, usage_chunk
@@ -180,3 +181,58 @@ def test_a_comment_between_events_does_not_disturb(served, upstream):
         text = "".join(c.choices[0].delta.content or "" for c in client.chat.completions.create(
             model="nice", messages=messages(), stream=True) if c.choices)
     assert text == "fine"
+
+
+# --- Responses, over every kind of upstream ------------------------------------------------------
+
+TOOL = {"type": "function", "name": "weather", "description": "d", "strict": False,
+        "parameters": dialects.SCHEMA}
+
+
+@pytest.fixture(params=dialects.DIALECTS)
+def over(request, make_proxy, make_upstream):
+    """The SDK in front of an upstream of each dialect: (client, upstream, its dialect)."""
+    kind = request.param
+    upstream = make_upstream(allowed={"x-goog-api-key"}, agents=("cli-proxy-api/", "OpenAI/"))
+    with sdk(make_proxy(dialects.config(kind, upstream))) as c:
+        yield c, upstream, kind
+
+
+def test_responses_whole_and_streamed(over):
+    client, upstream, kind = over
+    upstream.always(dialects.answering(kind, dialects.text_stream(kind, "Hi ", "there"),
+                                       dialects.text_whole(kind, "Hi there")))
+    answer = client.responses.create(model="nice", input="Hello")
+    assert answer.output_text == "Hi there" and answer.status == "completed"
+    assert answer.usage.total_tokens == 8
+    text = ""
+    with client.responses.stream(model="nice", input="Hello") as stream:
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                text += event.delta
+        assert stream.get_final_response().output_text == text == "Hi there"
+
+
+def test_responses_tools_and_their_results(over):
+    client, upstream, kind = over
+    upstream.then(sse(*dialects.call_stream(kind), done=False))
+    with client.responses.stream(model="nice", input="Oslo?", tools=[TOOL]) as stream:
+        for _ in stream:
+            pass
+        first = stream.get_final_response()
+    call = next(i for i in first.output if i.type == "function_call")
+    assert call.name == "weather" and json.loads(call.arguments) == {"city": "Oslo"}
+    upstream.always(dialects.answering(kind, dialects.text_stream(kind, "Rain"),
+                                       dialects.text_whole(kind, "Rain")))
+    second = client.responses.create(model="nice", previous_response_id=first.id, tools=[TOOL],
+                                     input=[{"type": "function_call_output",
+                                             "call_id": call.call_id, "output": "wet"}])
+    assert second.output_text == "Rain"
+    assert "wet" in json.dumps(upstream.last.json())
+
+
+def test_responses_errors_are_the_sdks_own(over):
+    client, upstream, _ = over
+    upstream.always(error(400, "no such thing"))
+    with pytest.raises(openai.BadRequestError, match="no such thing"):
+        client.responses.create(model="nice", input="Hello")

@@ -1,9 +1,8 @@
---- Runs the specs under plain Lua 5.4, without the program: lua5.4 tests/lua/run.lua [file...]
+--- Runs the specs under plain Lua 5.4, without the program: lua_specs [file...]
 ---
---- Needs the C module `json` as a shared library on LUA_CPATH (src/script/lua_json*.c with
---- src/codec/json*.c and src/base/buf.c).
+--- Needs the C modules `json` and `crypto`: build/asan/lua_specs has them.
 
-modules = { json = require "json" }
+modules = { json = require "json", crypto = require "crypto" }
 
 local loaded = {}
 
@@ -38,7 +37,7 @@ end
 local passed, failed = 0, 0
 
 function test(name, fn)
-  local fine, problem = xpcall(fn, debug.traceback)
+  local fine, problem = xpcall(fn, function(raised) return debug.traceback(tostring(raised)) end)
   if fine then
     passed = passed + 1
   else

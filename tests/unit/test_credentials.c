@@ -79,6 +79,79 @@ static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_not(voi
     credentials_unref(set);
 }
 
+static const struct credential *from(const struct credential_set *set, const char *kind)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (strncmp(set->items[i].id, kind, strlen(kind)) == 0)
+            return &set->items[i];
+    return NULL;
+}
+
+static void test_keys_of_providers_are_bound_to_their_hosts(void **state)
+{
+    struct credential_set *set = credentials_of("gemini-api-key:\n"
+                                                "  - api-key: gemini-key-1\n"
+                                                "    base-url: https://relay.example/g/\n"
+                                                "    proxy-url: http://proxy.example:3128\n"
+                                                "generative-language-api-key: [gemini-key-2]\n"
+                                                "claude-api-key:\n"
+                                                "  - api-key: claude-key\n"
+                                                "codex-api-key:\n"
+                                                "  - api-key: codex-key\n"
+                                                "    base-url: https://codex.example/v1\n");
+    const struct credential *claude = from(set, "claude:apikey:"), *codex = from(set, "codex:apikey:");
+    int relayed = 0, bare = 0;
+
+    (void)state;
+    assert_int_equal(set->count, 4);
+    assert_non_null(claude);
+    assert_string_equal(claude->provider, "claude");
+    assert_string_equal(claude->host, "api.anthropic.com");
+    assert_string_equal(claude->base_url, "https://api.anthropic.com");
+    assert_string_equal(codex->host, "codex.example");
+    assert_string_equal(codex->name, "codex");
+    for (size_t i = 0; i < set->count; i++) {
+        const struct credential *c = &set->items[i];
+
+        if (strcmp(c->provider, "gemini") != 0)
+            continue;
+        relayed += c->proxy && strcmp(c->host, "relay.example") == 0;
+        bare += !c->entry && strcmp(c->host, "generativelanguage.googleapis.com") == 0;
+    }
+    assert_int_equal(relayed, 1);
+    assert_int_equal(bare, 1);
+    credentials_unref(set);
+}
+
+static void test_the_same_claude_key_at_two_addresses_is_two_credentials(void **state)
+{
+    struct credential_set *set = credentials_of("claude-api-key:\n"
+                                                "  - api-key: one-key\n"
+                                                "  - api-key: one-key\n"
+                                                "    base-url: https://other.example\n"
+                                                "  - api-key: one-key\n");
+
+    (void)state;
+    assert_int_equal(set->count, 3);
+    for (size_t i = 0; i < set->count; i++)
+        assert_ptr_equal(credentials_find(set, set->items[i].id), &set->items[i]);
+    credentials_unref(set);
+}
+
+static void test_entries_that_cannot_work_are_left_out(void **state)
+{
+    struct credential_set *set = credentials_of("codex-api-key:\n"
+                                                "  - api-key: no-base-url\n"
+                                                "claude-api-key:\n"
+                                                "  - base-url: https://no-key.example\n"
+                                                "  - api-key: off\n"
+                                                "    disabled: true\n");
+
+    (void)state;
+    assert_int_equal(set->count, 0);
+    credentials_unref(set);
+}
+
 static void test_no_entries_make_an_empty_set(void **state)
 {
     struct credential_set *set = credentials_of("");
@@ -96,6 +169,9 @@ int main(void)
         cmocka_unit_test(test_ids_are_stable_and_follow_the_parts),
         cmocka_unit_test(test_an_entry_without_keys_is_one_keyless_credential),
         cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_not),
+        cmocka_unit_test(test_keys_of_providers_are_bound_to_their_hosts),
+        cmocka_unit_test(test_the_same_claude_key_at_two_addresses_is_two_credentials),
+        cmocka_unit_test(test_entries_that_cannot_work_are_left_out),
         cmocka_unit_test(test_no_entries_make_an_empty_set),
     };
 

@@ -250,9 +250,10 @@ def redirect(where):
 class Upstream:
     version = "HTTP/1.1"
 
-    def __init__(self, tls=None, keys=None):
-        """`tls` is an ssl context; with `keys` any other Authorization is a problem."""
-        self.tls, self.keys = tls, keys
+    def __init__(self, tls=None, keys=None, allowed=(), agents=("cli-proxy-api/",)):
+        """`tls` is an ssl context; with `keys` any other Authorization is a problem; `allowed`
+        headers may come although they are forbidden, and a User-Agent begins as one of `agents`."""
+        self.tls, self.keys, self.allowed, self.agents = tls, keys, set(allowed), tuple(agents)
         self.requests, self.problems, self.script = [], [], []
         self.standing = reply(chat_reply())
         self.connections = 0
@@ -357,11 +358,11 @@ class Upstream:
         if version != self.version:
             wrong.append(f"version {version}")
         for name in names:
-            if name in FORBIDDEN or name.startswith(("x-forwarded-", "proxy-")):
+            if name in FORBIDDEN - self.allowed or name.startswith(("x-forwarded-", "proxy-")):
                 wrong.append(f"header {name} must not be sent")
             if names.count(name) > 1:
                 wrong.append(f"header {name} twice")
-        if not (r.header("user-agent") or "").startswith("cli-proxy-api/"):
+        if not (r.header("user-agent") or "").startswith(self.agents):
             wrong.append(f"user-agent {r.header('user-agent')!r}")
         if r.method == "POST" and r.header("content-type") != "application/json":
             wrong.append(f"content-type {r.header('content-type')!r}")

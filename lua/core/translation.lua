@@ -1,0 +1,244 @@
+--- One exchange with one candidate whose upstream speaks another dialect, through lib.hub.
+---
+--- Ends as passthrough does: nil, or a problem.  Errors of the upstream are told apart here, before
+--- the hub sees them, so that another candidate can be tried as long as nothing was sent.
+
+local attempt = require "core.attempt"
+local crypto = require "crypto"
+local dialects = require "lib.dialects"
+local errors = require "lib.errors"
+local hub = require "lib.hub"
+local json = require "json"
+local reject = require "lib.reject"
+local replays = require "core.replays"
+local timer = require "timer"
+local warnings = require "lib.warnings"
+
+local floor = math.floor
+
+local M = {}
+
+-- Calls the hub; what a translator refuses becomes a problem.
+local function guarded(work, ...)
+  local fine, value, more = pcall(work, ...)
+  if fine then return value, more end
+  if reject.is(value) then
+    return nil, errors.new(value.class, value.message, { param = value.param })
+  end
+  error(value, 0)
+end
+
+-- A random id; only answers have them.
+local function unique(prefix, length)
+  return prefix .. crypto.hex(crypto.random((length + 1) // 2)):sub(1, length)
+end
+
+-- What the hub has to know about both ends.  A gemini_cli client's request is unwrapped already.
+local function context(call, candidate)
+  local provider = candidate.provider
+  return hub.context {
+    client = { dialect = call.base, agent = call.client:header("user-agent") },
+    upstream = {
+      dialect = provider.dialect, variant = provider.variant,
+      profile = provider.profile and provider.profile(candidate) or nil,
+    },
+    provider = provider.name,
+    entry = candidate.credential.entry,
+    model = call.model,
+    upstream_model = candidate.model,
+    created = floor(timer.wall()),
+    unique = unique,
+    replay = replays.of(call.principal),
+    stream = call.upstream_stream,
+    suffix = call.suffix,
+    without_thinking = call.without_thinking,
+  }
+end
+
+-- The body in the provider's dialect.
+local function translate(call, candidate, ctx)
+  local body, problem = guarded(hub.request, call.body, ctx)
+  if not body then
+    problem.verdict = problem.verdict or "request"
+    return nil, problem
+  end
+  if candidate.provider.dialect == "gemini" then return body end
+  -- The client's wish is not what the upstream is asked for.
+  if (json.get(body, "stream") == true) == call.upstream_stream then return body end
+  return assert(json.splice(body, "stream", call.upstream_stream or nil))
+end
+
+--- A counting request in the provider's dialect.
+--- @param call Call
+--- @param candidate Candidate
+--- @return string? body
+--- @return Problem? problem
+function M.body(call, candidate)
+  return translate(call, candidate, context(call, candidate))
+end
+
+local function open(call, candidate)
+  local ctx = context(call, candidate)
+  local body, problem = translate(call, candidate, ctx)
+  if not body then return nil, problem end
+  local response
+  response, problem = attempt.open(call, candidate, body)
+  if not response then return nil, errors.from_http(problem) end
+  return response, nil, ctx
+end
+
+local function tell_warnings(call, ctx)
+  local text = warnings.header(ctx.warnings)
+  if text then call.client:set_header("x-translation-warnings", text) end
+end
+
+-- Reads a stream and gives its events to `take` until that says true, or a problem.
+local function read(call, response, take)
+  local base, complete, begun = call.candidate.provider.dialect, false, false
+  while true do
+    local kind, name, data = attempt.next_event(call, response)
+    if kind == "event" then
+      local problem = dialects.problem(base, name, data)
+      if problem then return problem end
+      complete = complete or dialects.is_final(base, name, data)
+      begun = true
+      local done
+      done, problem = take(name, data)
+      if done or problem then return problem end
+    elseif complete then
+      return nil
+    else
+      return attempt.cut_short(kind, name, begun)
+    end
+  end
+end
+
+--- Folds a stream into one answer of the client's dialect.
+--- @param call Call
+--- @param candidate Candidate
+--- @param response Response
+--- @param ctx TranslationContext?  made here when both ends speak the same dialect
+--- @return string? text
+--- @return Problem? problem
+function M.collect(call, candidate, response, ctx)
+  if not ctx then
+    ctx = context(call, candidate)
+    local body, problem = guarded(hub.request, call.body, ctx)
+    if not body then return nil, problem end
+  end
+  local collector = hub.collect(ctx)
+  local problem = read(call, response, function(name, data)
+    local _, fault = guarded(collector.push, name, data)
+    return collector.is_done(), fault
+  end)
+  if problem then return nil, problem end
+  return guarded(collector.finish)
+end
+
+--- Gets a whole answer from a candidate, in the client's dialect.
+--- @param call Call
+--- @param candidate Candidate
+--- @return string? text
+--- @return Problem? problem
+function M.fetch(call, candidate)
+  local response <close>, problem, ctx = open(call, candidate)
+  if not response then return nil, problem end
+  problem = attempt.await(call, candidate, response)
+  if problem then return nil, problem end
+  local text
+  if attempt.is_stream(response) then
+    text, problem = M.collect(call, candidate, response, ctx)
+  else
+    text, problem = attempt.read_whole(candidate, response)
+    if text then text, problem = guarded(hub.whole, text, ctx) end
+  end
+  if not text then return nil, problem end
+  attempt.forward_headers(call, response)
+  tell_warnings(call, ctx)
+  return text
+end
+
+-- Writes frames; the first ones commit the head.
+local function send(call, frames, response, ctx)
+  if #frames == 0 then return end
+  local client, framing, convert = call.client, call.framing, call.convert
+  local parts, count = {}, 0
+  for i = 1, #frames do
+    local frame = frames[i]
+    local data = frame.data
+    if data ~= "[DONE]" then
+      if convert then data = convert(data) end
+      if data then
+        count = count + 1
+        parts[count] = framing:frame(frame.name, data)
+      end
+    end
+  end
+  if count == 0 then return end
+  if not client.started then
+    attempt.forward_headers(call, response)
+    tell_warnings(call, ctx)
+    client:start(200, framing.headers)
+  end
+  call.sent = true
+  call.events = (call.events or 0) + count
+  client:write(count == 1 and parts[1] or table.concat(parts))
+end
+
+local function finish(call, frames, response, ctx)
+  send(call, frames, response, ctx)
+  if call.more then return end
+  local client = call.client
+  if not client.started then client:start(200, call.framing.headers) end
+  client:write(call.framing:close())
+  client:finish()
+end
+
+--- Serves a stream from a whole answer.
+--- @param call Call
+--- @param candidate Candidate
+--- @param response Response
+--- @param ctx TranslationContext?
+--- @return Problem?
+function M.unfold(call, candidate, response, ctx)
+  local text, problem = attempt.read_whole(candidate, response)
+  if not text then return problem end
+  if not ctx then
+    ctx = context(call, candidate)
+    local body
+    body, problem = guarded(hub.request, call.body, ctx)
+    if not body then return problem end
+  end
+  local frames
+  frames, problem = guarded(hub.unfold, text, ctx)
+  if not frames then return problem end
+  finish(call, frames, response, ctx)
+end
+
+--- Serves a stream event by event.
+--- @param call Call
+--- @param candidate Candidate
+--- @return Problem?
+function M.stream(call, candidate)
+  local response <close>, problem, ctx = open(call, candidate)
+  if not response then return problem end
+  problem = attempt.await(call, candidate, response)
+  if problem then return problem end
+  if not attempt.is_stream(response) then return M.unfold(call, candidate, response, ctx) end
+
+  local translator = hub.stream(ctx)
+  problem = read(call, response, function(name, data)
+    local frames, fault = guarded(translator.push, name, data)
+    if not frames then return nil, fault end
+    send(call, frames, response, ctx)
+    return translator.is_done(), translator.problem()
+  end)
+  if problem then return problem end
+  local frames
+  frames, problem = guarded(translator.finish)
+  problem = problem or translator.problem()
+  if problem then return problem end
+  finish(call, frames, response, ctx)
+end
+
+return M

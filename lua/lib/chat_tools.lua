@@ -1,0 +1,220 @@
+--- Tools of a Chat request and the choice among them: into the neutral form.
+
+local fields = require "lib.fields"
+local json = require "json"
+local parts = require "lib.chat_parts"
+local reject = require "lib.reject"
+
+local find, ipairs, is_array, is_raw, null, type =
+  string.find, ipairs, json.is_array, json.is_raw, json.null, type
+local soft = fields.soft
+
+local M = {}
+
+--- Members of a tool that are decoded; schemas and grammars travel raw.
+local FUNCTION = { "name", "description", "strict" }
+M.SHAPE = {
+  "type", "name", "description", "strict", "cache_control", "prompt_cache_breakpoint",
+  "search_context_size", "user_location", "filters", "allowed_domains", "blocked_domains",
+  "max_uses", "defer_loading",
+  ["function"] = FUNCTION, custom = { "name", "description" },
+}
+
+local IN_TOOL = {
+  type = true, ["function"] = true, custom = true, cache_control = true,
+  prompt_cache_breakpoint = true, name = true, description = true, strict = true,
+  parameters = true, parametersJsonSchema = true, format = true, defer_loading = true,
+}
+local IN_FUNCTION = {
+  name = true, description = true, strict = true, parameters = true, parametersJsonSchema = true,
+}
+
+local function schema(object)
+  local found = object.parameters
+  if found == nil or json.type(found) ~= "object" then found = object.parametersJsonSchema end
+  return found ~= nil and json.type(found) == "object" and found or nil
+end
+
+local function required_name(object, path)
+  local name = fields.string(object, "name", path)
+  if not name or name == "" then reject.bad(path .. ".name", "is required") end
+  return name
+end
+
+-- `function` tools, also in the flat form of the Responses format.
+local function read_function(native, path)
+  local object = fields.object(native, "function", path)
+  local at = object and path .. ".function" or path
+  object = object or native
+  return {
+    kind = "function", name = required_name(object, at),
+    description = fields.string(object, "description", at), schema = schema(object),
+    strict = fields.boolean(object, "strict", at), cache = parts.cache(native),
+    defer = soft.boolean(native, "defer_loading"),
+    extras = object ~= native and parts.extras(object, IN_FUNCTION) or parts.extras(native, IN_TOOL),
+  }
+end
+
+local function read_custom(native, path)
+  local object = fields.object(native, "custom", path)
+  local at = object and path .. ".custom" or path
+  object = object or native
+  local format = object.format
+  return {
+    kind = "custom", name = required_name(object, at),
+    description = fields.string(object, "description", at),
+    format = format ~= nil and format ~= null and format or nil, cache = parts.cache(native),
+  }
+end
+
+-- Names that vendors have for tools they run themselves.
+local server_tools = {
+  { "^web_search", "web_search" }, { "^google_?[sS]earch", "web_search" },
+  { "^web_fetch", "web_fetch" }, { "^url_?[cC]ontext", "web_fetch" },
+  { "^code_interpreter", "code" }, { "^code_?[eE]xecution", "code" },
+  { "^image_generation", "image_gen" }, { "^file_search", "file_search" },
+  { "^computer", "computer" }, { "shell$", "shell" }, { "^mcp", "mcp" },
+  { "^tool_search", "tool_search" },
+}
+
+local function strings(list)
+  local kept = {}
+  for _, each in ipairs(list or {}) do
+    if type(each) == "string" then kept[#kept + 1] = each end
+  end
+  return #kept > 0 and kept or nil
+end
+
+-- A place, as OpenAI writes it in two ways.
+local function location(native)
+  local place = soft.object(native, "approximate") or native
+  if type(place) ~= "table" then return nil end
+  local found = {
+    city = soft.string(place, "city"), country = soft.string(place, "country"),
+    region = soft.string(place, "region"), timezone = soft.string(place, "timezone"),
+  }
+  return next(found) ~= nil and found or nil
+end
+
+local function search(native)
+  local filters = soft.object(native, "filters")
+  return {
+    allowed = strings(soft.list(filters, "allowed_domains") or soft.list(native, "allowed_domains")),
+    blocked = strings(soft.list(filters, "blocked_domains") or soft.list(native, "blocked_domains")),
+    location = location(soft.object(native, "user_location")),
+    max_uses = soft.integer(native, "max_uses"),
+    context_size = soft.string(native, "search_context_size"),
+  }
+end
+
+local function read_server(native, kind)
+  for _, row in ipairs(server_tools) do
+    if find(kind, row[1]) then
+      local config = row[2] == "web_search" and search(native) or {}
+      return { kind = "server", name = row[2], server = { tool = row[2], config = config } }
+    end
+  end
+  return {
+    kind = "server", name = kind, server = { tool = kind, config = {} },
+    extras = parts.extras(native, IN_TOOL),
+  }
+end
+
+local function read_tool(native, path)
+  local kind = fields.string(native, "type", path)
+  if kind == "function" or native["function"] ~= nil then return read_function(native, path) end
+  if kind == "custom" then return read_custom(native, path) end
+  -- A Gemini habit: the kind is the name of the only member.
+  if not kind then
+    for _, name in ipairs { "google_search", "googleSearch", "code_execution", "url_context" } do
+      if native[name] ~= nil then return read_server({}, name) end
+    end
+    if native.name ~= nil then return read_function(native, path) end
+    reject.bad(path .. ".type", "is required")
+  end
+  return read_server(native, kind)
+end
+
+--- The tools of a body, and what `web_search_options` asks for.
+--- @param body table
+--- @param tools IrTool[]
+function M.read(body, tools)
+  local list = fields.list(body, "tools")
+  for i = 1, list and #list or 0 do
+    local path = "tools[" .. i - 1 .. "]"
+    tools[#tools + 1] = read_tool(fields.element(list, i, "tools"), path)
+  end
+  local functions = fields.list(body, "functions")
+  for i = 1, functions and #functions or 0 do
+    tools[#tools + 1] = read_function(fields.element(functions, i, "functions"),
+      "functions[" .. i - 1 .. "]")
+  end
+  local options = fields.object(body, "web_search_options")
+  if options then
+    tools[#tools + 1] = {
+      kind = "server", name = "web_search",
+      server = { tool = "web_search", config = search(options) },
+    }
+  end
+end
+
+local function one(native, kind, path)
+  local object = soft.object(native, kind) or native
+  return { mode = "one", name = required_name(object, path) }
+end
+
+local function allowed(native, path)
+  local object = soft.object(native, "allowed_tools") or native
+  local names = {}
+  for _, each in ipairs(soft.list(object, "tools") or {}) do
+    local inner = soft.object(each, "function") or soft.object(each, "custom") or each
+    local name = soft.filled(inner, "name") or soft.filled(each, "type")
+    if name then names[#names + 1] = name end
+  end
+  if #names == 0 then reject.bad(path .. ".tools", "is required") end
+  return {
+    mode = "allowed", allowed = names,
+    allowed_mode = soft.string(object, "mode") == "required" and "required" or "auto",
+  }
+end
+
+local modes = {
+  auto = "auto", none = "none", required = "required", any = "required",
+}
+
+local function choice_of(native, path)
+  if type(native) == "string" then
+    local mode = modes[native]
+    if not mode then reject.bad(path, "must be one of 'auto', 'none', 'required'") end
+    return { mode = mode }
+  end
+  if type(native) ~= "table" or is_array(native) then
+    reject.bad(path, "must be a string or an object")
+  end
+  local kind = fields.string(native, "type", path)
+  if kind == "allowed_tools" then return allowed(native, path) end
+  if kind == "custom" then return one(native, "custom", path .. ".custom") end
+  if kind == "function" or kind == "tool" or not kind then
+    return one(native, "function", path .. ".function")
+  end
+  if modes[kind] then return { mode = modes[kind] } end
+  local server = read_server({}, kind)
+  return { mode = "one", name = server.name, server = server.server.tool }
+end
+
+--- The choice among tools; nil when the client left it to the vendor.
+--- @param body table
+--- @return table? choice  `implied` when the client only spoke of parallel calls
+function M.choice(body)
+  local native, path = body.tool_choice, "tool_choice"
+  if native == nil or native == null then native, path = body.function_call, "function_call" end
+  local choice = native ~= nil and native ~= null and not is_raw(native) and choice_of(native, path)
+  local parallel = fields.boolean(body, "parallel_tool_calls")
+  if parallel ~= nil then
+    choice = choice or { mode = "auto", implied = true }
+    choice.parallel = parallel
+  end
+  return choice or nil
+end
+
+return M

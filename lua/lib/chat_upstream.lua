@@ -1,0 +1,207 @@
+--- Chat requests for upstreams, from the neutral form.  The request is normalised: names, ids,
+--- amounts and limits are what the upstream takes.
+
+local build = require "lib.chat_build"
+local ir = require "lib.ir"
+local json = require "json"
+local thinking = require "lib.thinking"
+
+local array, ipairs, next, null, type = json.array, ipairs, next, json.null, type
+
+local M = {}
+
+-- --- tools --------------------------------------------------------------------------------------
+
+local INPUT = assert(json.raw
+  '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
+
+local function approximate(place)
+  if not place then return nil end
+  return {
+    type = "approximate",
+    approximate = {
+      city = place.city, country = place.country, region = place.region, timezone = place.timezone,
+    },
+  }
+end
+
+local function search_options(tool)
+  local config = tool.server.config or {}
+  return {
+    search_context_size = config.context_size, user_location = approximate(config.location),
+  }
+end
+
+local function tool_of(tool, ctx)
+  if tool.kind == "custom" and ctx.caps.custom_tools then
+    return {
+      type = "custom",
+      custom = { name = tool.name, description = tool.description, format = tool.format },
+    }
+  end
+  local schema = tool.schema
+  if tool.kind == "custom" then schema = INPUT end
+  local fn = {
+    name = tool.name, description = tool.description, parameters = schema, strict = tool.strict,
+  }
+  return { type = "function", ["function"] = build.add_extras(fn, tool.extras) }
+end
+
+local function add_tools(body, request, ctx)
+  local tools, kinds = array {}, {}
+  for i, tool in ipairs(request.tools) do
+    if tool.kind ~= "server" then
+      tools[#tools + 1] = tool_of(tool, ctx)
+      kinds[tool.name] = tools[#tools].type
+    elseif ctx.caps.search and tool.server and tool.server.tool == "web_search" then
+      body.web_search_options = search_options(tool)
+    else
+      ctx.warn("drop.tool", "tools[" .. i - 1 .. "]", tool.name)
+    end
+  end
+  if #tools > 0 then body.tools = tools end
+  return kinds
+end
+
+local function named(name, kinds)
+  local kind = kinds[name] or "function"
+  return { type = kind, [kind] = { name = name } }
+end
+
+local function add_choice(body, request, kinds)
+  local choice = request.tool_choice
+  if not choice or not body.tools then return end
+  body.parallel_tool_calls = choice.parallel
+  if choice.mode == "one" then
+    -- A search cannot be forced here.
+    if not choice.server then body.tool_choice = named(choice.name, kinds) end
+  elseif choice.mode == "allowed" then
+    local tools = array {}
+    for i, name in ipairs(choice.allowed or {}) do tools[i] = named(name, kinds) end
+    body.tool_choice = {
+      type = "allowed_tools",
+      allowed_tools = { mode = choice.allowed_mode or "auto", tools = tools },
+    }
+  elseif not choice.implied then
+    body.tool_choice = choice.mode
+  end
+end
+
+-- --- settings -----------------------------------------------------------------------------------
+
+local function add_limits(body, request, ctx)
+  local sampling, caps = request.sampling, ctx.caps
+  local field = caps.max_output_field
+  if request.max_output and field ~= false then body[field or "max_tokens"] = request.max_output end
+  body.temperature, body.top_p = sampling.temperature, sampling.top_p
+  if caps.sampling and caps.sampling.top_k then body.top_k = sampling.top_k end
+  body.frequency_penalty = sampling.frequency_penalty
+  body.presence_penalty = sampling.presence_penalty
+  body.seed, body.logit_bias = sampling.seed, sampling.logit_bias
+  if request.n > 1 then body.n = request.n end
+  if #request.stop > 0 then body.stop = array(request.stop) end
+  local logprobs = request.logprobs
+  if logprobs then
+    body.logprobs = logprobs.on
+    if logprobs.on then body.top_logprobs = logprobs.top end
+  end
+end
+
+local function effort_of(reasoning, caps)
+  if reasoning.mode == "level" then return reasoning.level end
+  if reasoning.mode == "budget" then
+    local level = thinking.level(reasoning.budget)
+    if thinking.is_level(level) then return level end
+    return level == "off" and caps.zero_ok and "none" or nil
+  end
+  return reasoning.mode == "off" and caps.zero_ok and "none" or nil
+end
+
+local function add_reasoning(body, request, ctx)
+  local reasoning = request.reasoning
+  if not reasoning then return end
+  body.reasoning_effort = effort_of(reasoning, ctx.caps.thinking or {})
+end
+
+local function add_format(body, request)
+  local format = request.format
+  if not format or format.kind == "text" then return end
+  if format.kind == "json" or not format.schema then
+    body.response_format = { type = "json_object" }
+    return
+  end
+  body.response_format = {
+    type = "json_schema",
+    json_schema = {
+      name = format.name or "output", description = format.description, schema = format.schema,
+      strict = format.strict,
+    },
+  }
+end
+
+local ORDER = { "image", "text", "audio", "video" }
+
+local function add_output(body, request, ctx)
+  local output = request.output
+  local modalities = output.modalities
+  if next(modalities) ~= nil and not (modalities.text and next(modalities, next(modalities)) == nil) then
+    local list = array {}
+    for _, name in ipairs(ORDER) do
+      if modalities[name] then list[#list + 1] = name end
+    end
+    if #list > 0 then body.modalities = list end
+  end
+  local audio, image = output.audio, output.image
+  if audio then body.audio = { voice = audio.voice, format = audio.format } end
+  if image and (image.aspect or image.size) then
+    body.image_config = { aspect_ratio = image.aspect, image_size = image.size }
+  end
+  body.verbosity = output.verbosity
+  if output.prediction then
+    body.prediction = { type = "content", content = build.content(output.prediction, ctx) }
+  end
+end
+
+-- What is known to one vendor's clients goes to its own format only.
+local function add_rest(body, request, ctx)
+  local identity, cache = request.identity, request.cache
+  body.service_tier = request.service.tier
+  if ctx.caps.cache_key then
+    body.prompt_cache_key = cache.key
+    body.prompt_cache_retention = cache.retention
+    body.prompt_cache_options = cache.options
+  end
+  if ir.base(ctx.client.dialect) == "chat" then
+    body.user, body.safety_identifier = identity.user, identity.safety_id
+    body.metadata, body.store = identity.metadata, request.service.store
+  else
+    body.user = identity.safety_id or identity.user
+  end
+end
+
+local function add_stream(body, request, ctx)
+  if not request.stream then return end
+  body.stream = true
+  -- Without it the upstream says nothing of usage.
+  if ctx.caps.stream_usage ~= false then body.stream_options = { include_usage = true } end
+end
+
+--- @param request IrRequest
+--- @param ctx TranslationContext
+--- @return string
+function M.encode(request, ctx)
+  local body = {
+    model = ctx.upstream_model or request.model, messages = build.messages(request, ctx),
+  }
+  add_stream(body, request, ctx)
+  local kinds = add_tools(body, request, ctx)
+  add_choice(body, request, kinds)
+  add_limits(body, request, ctx)
+  add_reasoning(body, request, ctx)
+  add_format(body, request)
+  add_output(body, request, ctx)
+  add_rest(body, request, ctx)
+  return json.encode(build.add_extras(body, request.extras))
+end
+
+return M

@@ -1,0 +1,365 @@
+--- Normalisation N2, N3, N5, N6: empty and foreign blocks, merging, instructions, prefill.
+---
+--- Turns are rebuilt, never changed: the decoded request stays the client's.
+
+local ir = require "lib.ir"
+local reject = require "lib.reject"
+
+local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.sub
+
+local M = {}
+
+local OMITTED = "[image omitted: not supported by this model]"
+local ATTRIBUTION = "x-anthropic-billing-header:"
+
+local function copy_of(block)
+  local made = {}
+  for name, value in pairs(block) do made[name] = value end
+  return made
+end
+M.copy = copy_of
+
+--- The plain text of blocks, joined by blank lines.
+--- @param blocks IrBlock[]
+--- @return string
+function M.text_of(blocks)
+  local parts = {}
+  for _, block in ipairs(blocks) do
+    if type(block.text) == "string" and block.type ~= "thinking" then
+      parts[#parts + 1] = block.text
+    end
+  end
+  return concat(parts, "\n\n")
+end
+
+local openai = { chat = true, responses = true }
+
+-- Files of one vendor mean nothing to another one.
+local function is_same_vendor(ctx)
+  local client, upstream = ir.base(ctx.client.dialect), ctx.base
+  return client == upstream or openai[client] and openai[upstream]
+end
+
+-- Whether the target takes a source of a kind of media; false and a text that stands for it.
+local function takes(source, kind, ctx)
+  local inputs = ctx.caps.inputs or {}
+  if kind == "document" then
+    local media_type = source.media_type or ""
+    if source.kind == "text" or sub(media_type, 1, 5) == "text/" then return true end
+    kind = "pdf"
+  end
+  if source.kind == "file" then return is_same_vendor(ctx) end
+  if source.kind == "uri" then
+    if ctx.base == "gemini" then return inputs[kind] end
+    return false
+  end
+  if not inputs[kind] then return false end
+  if source.kind == "url" and not inputs.image_url and not find(source.url or "", "^gs://")
+      and not find(source.url or "", "^https://generativelanguage%.googleapis%.com/") then
+    return false, "[" .. (kind == "pdf" and "document" or kind) .. ": " .. (source.url or "") .. "]"
+  end
+  return true
+end
+
+local function path_of(turn, block)
+  return "turns[" .. turn - 1 .. "].blocks[" .. block - 1 .. "]"
+end
+
+local media = { image = true, document = true, audio = true, video = true }
+
+-- The block for the target, another one in its place, or nil.
+local function fit_media(block, ctx, turn, at)
+  local source = block.source
+  if not source then
+    -- Audio of an earlier answer is known by its id, to its own vendor.
+    if block.id and is_same_vendor(ctx) then return block end
+    ctx.warn("drop.block", path_of(turn, at), block.type)
+    return nil
+  end
+  local fine, words = takes(source, block.type, ctx)
+  if fine then return block end
+  ctx.warn("drop.block", path_of(turn, at), block.type)
+  return words and ir.text(words) or nil
+end
+
+-- Content of tool results: what is not supported leaves a word behind.
+local function fit_result(block, ctx, turn, at)
+  local content = block.content
+  if type(content) ~= "table" then return block end
+  local changed
+  for i, part in ipairs(content) do
+    if media[part.type] then
+      local fitted = part
+      if part.type == "image" and ctx.caps.tool_result_media == "none" then
+        ctx.warn("drop.block", path_of(turn, at), "image")
+        fitted = ir.text(OMITTED)
+      else
+        fitted = fit_media(part, ctx, turn, at)
+        if not fitted and part.type == "image" then fitted = ir.text(OMITTED) end
+      end
+      if fitted ~= part then
+        changed = changed or { table.unpack(content) }
+        changed[i] = fitted or false
+      end
+    end
+  end
+  if not changed then return block end
+  local kept = {}
+  for _, part in ipairs(changed) do if part then kept[#kept + 1] = part end end
+  local made = copy_of(block)
+  made.content = kept
+  return made
+end
+
+-- What a chat upstream can be told of a server's tool: the code and its output, as text.
+local function server_text(block)
+  if block.type == "server_result" and block.output and block.output ~= "" then
+    return ir.text("```\n" .. block.output .. "\n```")
+  end
+  return nil
+end
+
+local fit = {}
+fit.image, fit.document, fit.audio, fit.video = fit_media, fit_media, fit_media, fit_media
+fit.tool_result = fit_result
+
+function fit.opaque(block, ctx, turn, at)
+  if ir.base(block.dialect or "") == ctx.base then return block end
+  ctx.warn("drop.block", path_of(turn, at), "opaque")
+  return nil
+end
+
+function fit.compaction(block, ctx, turn, at)
+  local family = block.sig and block.sig.family
+  if family and family == ctx.caps.signature_family then return block end
+  ctx.warn("drop.block", path_of(turn, at), "compaction")
+  return nil
+end
+
+function fit.server_call(block, ctx, turn, at)
+  if ctx.base ~= "chat" then return block end
+  ctx.warn("drop.block", path_of(turn, at), block.type)
+  return nil
+end
+
+function fit.server_result(block, ctx, turn, at)
+  if ctx.base ~= "chat" then return block end
+  local text = block.tool == "code" and server_text(block) or nil
+  if not text then ctx.warn("drop.block", path_of(turn, at), block.type) end
+  return text
+end
+
+local function is_blank(text)
+  return not find(text, "%S")
+end
+
+local function strip_turn(turn, ctx, index)
+  local blocks, count, blank = {}, 0, nil
+  local of_user = turn.role ~= "assistant"
+  local given = turn.blocks
+  for i = 1, #given do
+    local block = given[i]
+    local kept, kind = block, block.type
+    if kind == "text" then
+      if not block.sig and is_blank(block.text) then
+        -- Matters only when there is nothing else.
+        if block.text ~= "" then blank = blank or block end
+        kept = nil
+      end
+    elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
+      ctx.warn("drop.block", path_of(index, i), kind)
+      kept = nil
+    else
+      local fitted = fit[kind]
+      if fitted then kept = fitted(block, ctx, index, i) end
+    end
+    if kept then
+      count = count + 1
+      blocks[count] = kept
+    end
+  end
+  if count == 0 and blank and of_user then blocks[1] = blank end
+  return blocks
+end
+
+-- Written out, since a request has hundreds of turns and goes through here several times.
+local function with_blocks(turn, blocks)
+  return {
+    role = turn.role, blocks = blocks, name = turn.name, level = turn.level, phase = turn.phase,
+    extras = turn.extras,
+  }
+end
+M.with_blocks = with_blocks
+
+--- N2: a new list of turns without what is empty or unsupported.
+--- @param turns IrTurn[]
+--- @param ctx table
+--- @return IrTurn[]
+function M.strip(turns, ctx)
+  local kept = {}
+  for index, turn in ipairs(turns) do
+    local blocks = strip_turn(turn, ctx, index)
+    if #blocks > 0 then kept[#kept + 1] = with_blocks(turn, blocks) end
+  end
+  return kept
+end
+
+--- The leading instructions for a target.
+--- @param system IrBlock[]
+--- @param ctx table
+--- @return IrBlock[]
+function M.system(system, ctx)
+  local kept = {}
+  for _, block in ipairs(system) do
+    local text = block.text
+    local attribution = ctx.base ~= "anthropic" and text
+      and sub(text, 1, #ATTRIBUTION) == ATTRIBUTION
+    if text ~= "" and not attribution then
+      if ctx.base == "chat" and block.level == "developer" and not ctx.caps.developer_role then
+        block = copy_of(block)
+        block.level = "system"
+      end
+      kept[#kept + 1] = block
+    end
+  end
+  return kept
+end
+
+-- Images that the model made stand in a user turn where it may not have any.
+local function move_images(turns)
+  local moved, out = nil, {}
+  for _, turn in ipairs(turns) do
+    if turn.role == "assistant" then
+      local kept, images
+      for i, block in ipairs(turn.blocks) do
+        if block.type == "image" then
+          if not kept then kept, images = { table.unpack(turn.blocks, 1, i - 1) }, {} end
+          images[#images + 1] = block
+        elseif kept then
+          kept[#kept + 1] = block
+        end
+      end
+      if moved then out[#out + 1] = ir.turn("user", moved) end
+      moved = images
+      if kept then turn = #kept > 0 and with_blocks(turn, kept) or nil end
+    elseif moved and turn.role == "user" then
+      -- Results come first in a user turn: the pairing sees to that.
+      turn = with_blocks(turn, { table.unpack(turn.blocks) })
+      table.move(turn.blocks, 1, #turn.blocks, #moved + 1)
+      table.move(moved, 1, #moved, 1, turn.blocks)
+      moved = nil
+    end
+    out[#out + 1] = turn
+  end
+  if moved then out[#out + 1] = ir.turn("user", moved) end
+  return out
+end
+
+local function has_assistant_image(turns)
+  for _, turn in ipairs(turns) do
+    if turn.role == "assistant" then
+      for _, block in ipairs(turn.blocks) do if block.type == "image" then return true end end
+    end
+  end
+  return false
+end
+
+--- Images of the assistant go to the next user turn, but for Gemini.
+function M.place_images(turns, ctx)
+  if ctx.base == "gemini" or not has_assistant_image(turns) then return turns end
+  return move_images(turns)
+end
+
+--- N3: adjacent turns of one role become one.
+--- @param turns IrTurn[]
+--- @return IrTurn[]
+function M.merge(turns)
+  local out, last = {}, nil
+  for _, turn in ipairs(turns) do
+    if last and last.role == turn.role and turn.role ~= "instruction" then
+      -- Turns are copies already, their lists too.
+      table.move(turn.blocks, 1, #turn.blocks, #last.blocks + 1, last.blocks)
+    else
+      out[#out + 1] = turn
+      last = turn
+    end
+  end
+  return out
+end
+
+local function wrapped(turn, index)
+  for _, block in ipairs(turn.blocks) do
+    if block.type ~= "text" then
+      reject.bad("messages[" .. index - 1 .. "]",
+        "an instruction may hold text only for this model")
+    end
+  end
+  return ir.text("<system-reminder>\n" .. M.text_of(turn.blocks) .. "\n</system-reminder>")
+end
+
+--- N5: instructions in the middle, where the target has no place for them.
+--- @param turns IrTurn[]
+--- @param ctx table
+--- @return IrTurn[]
+function M.instructions(turns, ctx)
+  local wrap = ctx.base == "gemini" or not ctx.caps.mid_system
+  local lower_level = ctx.base == "chat" and not ctx.caps.developer_role
+  local out, changed = {}, false
+  for i, turn in ipairs(turns) do
+    if turn.role == "instruction" then
+      if wrap then
+        turn, changed = ir.turn("user", { wrapped(turn, i) }), true
+      elseif lower_level and turn.level ~= "system" then
+        turn = with_blocks(turn, turn.blocks)
+        turn.level = "system"
+      end
+    end
+    out[i] = turn
+  end
+  if changed and (ctx.base == "gemini" or ctx.base == "anthropic") then return M.merge(out) end
+  return out
+end
+
+-- A native prefill may not end in white space.
+local function trim_prefill(turn)
+  local blocks = { table.unpack(turn.blocks) }
+  local last = blocks[#blocks]
+  if last.type ~= "text" or not find(last.text, "%s$") then return turn end
+  blocks[#blocks] = copy_of(last)
+  blocks[#blocks].text = gsub(last.text, "%s+$", "")
+  if blocks[#blocks].text == "" then blocks[#blocks] = nil end
+  return #blocks > 0 and with_blocks(turn, blocks) or nil
+end
+
+--- N6: what ends or begins a conversation.
+--- @param turns IrTurn[]
+--- @param request IrRequest
+--- @param ctx table
+--- @return IrTurn[]
+function M.ends(turns, request, ctx)
+  local last = turns[#turns]
+  if last and last.role == "assistant" then
+    if ctx.caps.prefill then
+      turns[#turns] = trim_prefill(last)
+    else
+      ctx.warn("drop.prefill", "turns[" .. #turns - 1 .. "]")
+      turns[#turns] = nil
+    end
+  end
+  if #turns == 0 and #request.system == 0 and #request.turns == 0 then
+    reject.bad(nil, "the request holds no input")
+  end
+  if ctx.base == "chat" then
+    if #turns == 0 and #request.system == 0 then reject.bad(nil, "the request holds no input") end
+    return turns
+  end
+  local first = turns[1]
+  if not first or ctx.base ~= "responses" and first.role ~= "user" then
+    if not first and #request.system == 0 then reject.bad(nil, "the request holds no input") end
+    table.insert(turns, 1, ir.turn("user", { ir.text("(continue)") }))
+    ctx.warn("synth.turn", "turns[0]")
+  end
+  return turns
+end
+
+return M

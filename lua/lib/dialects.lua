@@ -1,0 +1,111 @@
+--- What an upstream's event or answer means, asked of its text without a translation.
+
+local chat = require "lib.chat"
+local data_of = require "models.dialects"
+local errors = require "lib.errors"
+local json = require "json"
+local streams = require "models.streams"
+
+local find = string.find
+local bases, final, handshake = data_of.bases, data_of.final, data_of.handshake
+
+local M = {}
+
+--- The dialect whose bodies a variant has.
+--- @param dialect string
+--- @return string
+function M.base(dialect)
+  return bases[dialect] or "chat"
+end
+
+--- The type of an event that has one.
+--- @param name string  of the `event:` line
+--- @param data string
+--- @return string
+function M.type_of(name, data)
+  if name ~= "" then return name end
+  local kind = json.get(data, "type")
+  return type(kind) == "string" and kind or ""
+end
+
+local function is_present(value)
+  return value ~= nil and value ~= json.null
+end
+
+-- The error object of an event, as a text that has it as its member `error`.
+local function error_text(base, name, data)
+  if base == "responses" then
+    local kind = M.type_of(name, data)
+    if kind == "response.failed" then
+      local inner = json.get(data, { "response", "error" })
+      return '{"error":' .. (is_present(inner) and tostring(inner)
+        or '{"message":"the upstream failed","code":"server_error"}') .. "}"
+    end
+    if kind == "error" then
+      if is_present(json.get(data, "error")) then return data end
+      return '{"error":' .. data .. "}"
+    end
+    return nil
+  end
+  return chat.is_error(data) and data or nil
+end
+
+local function status_of(text)
+  local inner = json.get(text, "error")
+  if json.type(inner) ~= "object" then return nil end
+  local fine, number, code, kind = json.peek(inner, "status_code", "code", "type")
+  if not fine then return nil end
+  if math.type(number) == "integer" then return number end
+  if math.type(code) == "integer" then return code end
+  return data_of.error_status[code] or data_of.error_status[kind]
+end
+
+--- The problem that an event tells, or nil.
+--- @param base string  dialect of the upstream
+--- @param name string
+--- @param data string
+--- @return Problem?
+function M.problem(base, name, data)
+  local text = error_text(base, name, data)
+  if not text then return nil end
+  if base == "chat" then return errors.from_event(text, base) end
+  local status = status_of(text)
+  if not status or status < 400 or status > 599 then return errors.from_event(text, base) end
+  local problem = errors.from_status(status, text, nil, base)
+  if status == 429 and problem.details then
+    problem.retry_after = tonumber(problem.details.resets_in_seconds)
+  end
+  return problem
+end
+
+--- True for events that say nothing about the answer yet.
+--- @param base string
+--- @param name string
+--- @param data string
+--- @return boolean
+function M.is_handshake(base, name, data)
+  local known = handshake[base]
+  return known ~= nil and known[M.type_of(name, data)] == true
+end
+
+--- True for an event with which the answer is complete.
+--- @param base string
+--- @param name string
+--- @param data string
+--- @return boolean
+function M.is_final(base, name, data)
+  if base == "responses" then return final[M.type_of(name, data)] == true end
+  local reason = json.get(data, streams[base].finish)
+  if type(reason) == "string" and reason ~= "" then return true end
+  return base == "gemini" and find(data, '"blockReason"', 1, true) ~= nil
+    and json.get(data, { "promptFeedback", "blockReason" }) ~= nil
+end
+
+--- Where a whole answer of the dialect has the model's name.
+--- @param base string
+--- @return string
+function M.model_member(base)
+  return data_of.model_member[base]
+end
+
+return M

@@ -1,0 +1,447 @@
+--- Requests of Gemini's clients in the neutral form.
+
+local fields = require "lib.fields"
+local ids = require "lib.ids"
+local ir = require "lib.ir"
+local json = require "json"
+local models = require "models.gemini"
+local parts = require "lib.gemini_parts"
+local reject = require "lib.reject"
+local schema = require "lib.schema"
+local signatures = require "lib.signatures"
+local thinking = require "lib.thinking"
+
+local gsub, ipairs, lower, next, tostring, type =
+  string.gsub, ipairs, string.lower, next, tostring, type
+local null = json.null
+local path_of = fields.path
+
+local M = {}
+
+local DECLARATION = { "name", "description", parameters = "raw", parametersJsonSchema = "raw" }
+local CALLING = { "mode", "allowedFunctionNames" }
+local TOOL_CONFIG = { functionCallingConfig = CALLING }
+local THINKING = { "thinkingLevel", "thinkingBudget", "includeThoughts" }
+local CONFIG = {
+  "temperature", "topP", "topK", "candidateCount", "maxOutputTokens", "stopSequences", "seed",
+  "presencePenalty", "frequencyPenalty", "responseLogprobs", "logprobs", "responseMimeType",
+  "responseModalities", responseSchema = "raw", responseJsonSchema = "raw",
+  thinkingConfig = THINKING, imageConfig = { "aspectRatio", "imageSize" },
+}
+local CONTENT = { "role", parts = parts.PART }
+local REQUEST = {
+  "model", "sessionId", "cachedContent", "serviceTier", labels = "raw", safetySettings = "raw",
+  contents = CONTENT, systemInstruction = CONTENT, toolConfig = TOOL_CONFIG,
+  tools = { functionDeclarations = DECLARATION }, generationConfig = CONFIG,
+  generateContentRequest = "raw",
+}
+
+local SHAPE = json.shape { known = parts.spelled(REQUEST), strict = true }
+-- One level, its members raw.
+local SHALLOW = json.shape { known = { _ = "raw" } }
+
+local request_names, content_names = parts.names(REQUEST), parts.names(CONTENT)
+local tool_names = parts.names { "functionDeclarations" }
+local declaration_names = parts.names(DECLARATION)
+local config_names, thinking_names = parts.names(CONFIG), parts.names(THINKING)
+local tool_config_names, calling_names = parts.names(TOOL_CONFIG), parts.names(CALLING)
+local image_names = parts.names { "aspectRatio", "imageSize" }
+
+-- Where a part stands, written out only when it is wrong: most parts are fine.
+local Place = {}
+Place.__index = Place
+Place.__tostring = function(self)
+  local path = "contents[" .. self.turn .. "].parts[" .. self.block .. "]"
+  return self.member and path .. "." .. self.member or path
+end
+Place.__concat = function(a, b) return tostring(a) .. tostring(b) end
+
+-- Text of a function's response, where it is nothing but text.
+local function response_text(raw)
+  if raw == nil then return "", false, true end
+  if json.type(raw) ~= "object" then
+    local text = json.decode(raw)
+    return type(text) == "string" and text or tostring(raw), false
+  end
+  local members = json.decode(raw, SHALLOW)
+  local name, value = next(members)
+  if name == nil then return "{}", false end
+  local alone = next(members, name) == nil
+  if members.error ~= nil and not alone then return tostring(raw), true end
+  if alone and (name == "output" or name == "result" or name == "content" or name == "error") then
+    local plain = (name == "output" or name == "error") and json.type(value) == "string"
+    local text = json.type(value) == "string" and json.decode(value) or tostring(value)
+    return text, name == "error", plain
+  end
+  return tostring(raw), false
+end
+
+-- The call that a result belongs to.  Clients put `<name>__` before ids, or take it off.
+local function find_call(pending, id, name)
+  if id then
+    for _, call in ipairs(pending) do
+      if call.id == id or call.name .. "__" .. id == call.id or call.name .. "__" .. call.id == id then
+        return call
+      end
+    end
+  end
+  for _, call in ipairs(pending) do
+    if not call.used and call.name == name and not (id and call.given) then return call end
+  end
+  if id or name ~= "" then return nil end
+  for _, call in ipairs(pending) do
+    if not call.used then return call end
+  end
+  return nil
+end
+
+local function tool_result(state, native, path)
+  local extras = parts.canon_response(native)
+  local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
+  if id == "" then id = nil end
+  local call = find_call(state.pending, id, name)
+  if call then
+    call.used, id = true, call.id
+    if name == "" then name = call.name end
+  end
+  local text, is_error, plain = response_text(native.response)
+  if not plain then
+    -- Anything but text goes back to this dialect as it came.
+    extras = extras or {}
+    extras.response = native.response
+  end
+  local content = {}
+  if text ~= "" then content[1] = ir.text(text) end
+  for i, part in ipairs(parts.list(native, "parts", path)) do
+    local place = path_of(path_of(path, "parts"), i)
+    if type(part) ~= "table" then reject.bad(place, "must be an object") end
+    parts.canon_part(part)
+    content[#content + 1] = parts.media(part, fields, place)
+  end
+  return {
+    type = "tool_result", name = name ~= "" and name or nil, kind = "function", content = content,
+    call_id = id or ids.missing(path.turn, path.block, name, tostring(native.response or "{}")),
+    is_error = is_error, extras = extras and parts.extras { functionResponse = extras },
+  }
+end
+
+local function tool_call(state, native, path)
+  parts.canon_call(native)
+  local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
+  local args = native.args
+  if args ~= nil and json.type(args) == "null" then args = nil end
+  if args ~= nil and json.type(args) ~= "object" then
+    reject.bad(path_of(path, "args"), "must be an object")
+  end
+  args = args and tostring(args) or "{}"
+  local given = id ~= nil and id ~= ""
+  if not given then id = ids.missing(path.turn, path.block, name, args) end
+  if state.role == "assistant" then
+    state.pending[#state.pending + 1] = { id = id, name = name, given = given }
+  end
+  return {
+    type = "tool_call", id = id, name = name, kind = "function", args = args, complete = true,
+  }
+end
+
+-- Kinds of signatures, by the block they sit on.
+local kinds = { text = "text", thinking = "thinking", tool_call = "call" }
+
+local function block_of(state, part, place)
+  local call = fields.object(part, "functionCall", place)
+  if call then
+    place.member = "functionCall"
+    return tool_call(state, call, place)
+  end
+  local result = fields.object(part, "functionResponse", place)
+  if result then
+    place.member = "functionResponse"
+    return tool_result(state, result, place)
+  end
+  local text = fields.string(part, "text", place)
+  if part.thought == true then
+    -- What a user's message calls a thought is none.
+    if state.role ~= "assistant" then return nil end
+    return { type = "thinking", text = text or "", form = "summary" }
+  end
+  if text then return ir.text(text) end
+  local block = parts.media(part, fields, place)
+  if block then return block end
+  block = parts.server(part, state.server_id or "server_" .. place.turn .. "_" .. place.block)
+  if block and block.type == "server_call" then state.server_id = block.id end
+  return block
+end
+
+local function same_kind(sig, block)
+  if sig and sig.kind == "any" then sig.kind = kinds[block.type] or "media" end
+  return sig
+end
+
+
+-- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
+local function read_parts(state, content, turn, path, blocks)
+  local waiting
+  local place = setmetatable({ turn = turn }, Place)
+  for i, part in ipairs(parts.list(content, "parts", path)) do
+    place.block, place.member = i - 1, nil
+    if type(part) ~= "table" or json.is_array(part) then
+      reject.bad(tostring(place), "must be an object")
+    end
+    local extras = parts.canon_part(part)
+    local sig = signatures.read(fields.string(part, "thoughtSignature", place), "any")
+    local block = block_of(state, part, place)
+    local last = blocks[#blocks]
+    if block and block.type == "text" and block.text == "" then
+      if sig and last and not last.sig then
+        last.sig = same_kind(sig, last)
+      elseif sig then
+        waiting = sig
+      end
+    elseif block then
+      if extras then
+        block.extras = block.extras or { gemini = {} }
+        for name, value in next, extras do block.extras.gemini[name] = value end
+      end
+      sig, waiting = sig or waiting, nil
+      if sig then block.sig = same_kind(sig, block) end
+      if block.type == "thinking" and block.text == "" and sig and sig.kind == "redacted" then
+        block = { type = "redacted_thinking", sig = sig }
+      end
+      if block.type ~= "thinking" or block.text ~= "" or block.sig then blocks[#blocks + 1] = block end
+    elseif extras and part.thought ~= true then
+      blocks[#blocks + 1] = { type = "opaque", dialect = "gemini", raw = json.raw(json.encode(part)) }
+    end
+  end
+  if waiting then
+    blocks[#blocks + 1] = { type = "text", text = "", sig = same_kind(waiting, { type = "text" }) }
+  end
+end
+
+local function read_contents(request, body)
+  local state = { pending = {} }
+  local previous
+  for i, content in ipairs(parts.list(body, "contents", "")) do
+    local path = path_of("contents", i)
+    if type(content) ~= "table" or json.is_array(content) then reject.bad(path, "must be an object") end
+    parts.canon(content, content_names)
+    local native = fields.string(content, "role", path)
+    if not native or native == "" then native = previous == "user" and "model" or "user" end
+    local role = models.roles[lower(native)]
+    if not role then reject.bad(path_of(path, "role"), "must be 'user' or 'model'") end
+    previous = role == "assistant" and "model" or "user"
+    state.role = role
+    if role == "assistant" then state.pending, state.server_id = {}, nil end
+    local turn = ir.turn(role)
+    read_parts(state, content, i - 1, path, turn.blocks)
+    request.turns[#request.turns + 1] = turn
+  end
+end
+
+local function read_system(request, body)
+  local value = body.systemInstruction
+  if value == nil or value == null then return end
+  if type(value) == "string" then value = { parts = { text = value } } end
+  if type(value) == "table" and json.is_array(value) then value = { parts = value } end
+  local content = fields.object({ systemInstruction = value }, "systemInstruction", "")
+  parts.canon(content, content_names)
+  for i, part in ipairs(parts.list(content, "parts", "systemInstruction")) do
+    local path = path_of("systemInstruction.parts", i)
+    if type(part) == "string" then part = { text = part } end
+    if type(part) ~= "table" then reject.bad(path, "must be an object") end
+    local text = fields.string(part, "text", path)
+    if not text then reject.bad(path, "only text can be an instruction") end
+    if part.thought ~= true and text ~= "" then
+      request.system[#request.system + 1] = { type = "text", text = text, level = "system" }
+    end
+  end
+end
+
+local NULLABLE = { nullable = true }
+
+local function read_declaration(declaration, path)
+  local extras = parts.canon(declaration, declaration_names)
+  local name = fields.string(declaration, "name", path)
+  if not name or name == "" then reject.bad(path_of(path, "name"), "is required") end
+  local given = declaration.parametersJsonSchema
+  if given ~= nil and json.type(given) == "null" then given = nil end
+  if given == nil and declaration.parameters ~= nil then
+    given = schema.clean(declaration.parameters, "full", NULLABLE)
+  end
+  return {
+    kind = "function", name = name, description = fields.string(declaration, "description", path),
+    schema = given, extras = parts.extras(extras),
+  }
+end
+
+local function read_tools(request, body)
+  local tools = request.tools
+  for i, entry in ipairs(parts.list(body, "tools", "")) do
+    local path = path_of("tools", i)
+    if type(entry) ~= "table" or json.is_array(entry) then reject.bad(path, "must be an object") end
+    local extras = parts.canon(entry, tool_names)
+    for k, declaration in ipairs(parts.list(entry, "functionDeclarations", path)) do
+      local place = path_of(path_of(path, "functionDeclarations"), k)
+      if type(declaration) ~= "table" then reject.bad(place, "must be an object") end
+      tools[#tools + 1] = read_declaration(declaration, place)
+    end
+    for _, native in ipairs(extras and json.keys(extras) or {}) do
+      local name = native:gsub("_(%l)", string.upper)
+      local tool = models.server_tools[name] or name
+      tools[#tools + 1] = {
+        kind = "server", name = tool, server = { tool = tool, config = {} },
+        extras = { gemini = { [name] = extras[native] } },
+      }
+    end
+  end
+end
+
+local function read_choice(request, body)
+  local config = fields.object(body, "toolConfig", "")
+  if not config then return nil end
+  local extras = parts.canon(config, tool_config_names)
+  local calling = fields.object(config, "functionCallingConfig", "toolConfig")
+  if not calling then return extras end
+  local path = "toolConfig.functionCallingConfig"
+  parts.canon(calling, calling_names)
+  local mode = lower(fields.string(calling, "mode", path) or "auto")
+  local names = {}
+  for i, name in ipairs(fields.list(calling, "allowedFunctionNames", path) or {}) do
+    if type(name) ~= "string" then
+      reject.bad(path_of(path .. ".allowedFunctionNames", i), "must be a string")
+    end
+    names[i] = name
+  end
+  local validated = mode == "validated" or nil
+  if mode == "none" then
+    request.tool_choice = { mode = "none" }
+  elseif mode == "any" and #names <= 1 then
+    request.tool_choice = { mode = names[1] and "one" or "required", name = names[1] }
+  elseif mode == "any" or #names > 0 then
+    request.tool_choice = {
+      mode = "allowed", allowed = names, allowed_mode = mode == "any" and "required" or "auto",
+      validated = validated,
+    }
+  elseif mode == "auto" or validated then
+    request.tool_choice = { mode = "auto", validated = validated }
+  end
+  return extras
+end
+
+local function read_reasoning(config, path)
+  local native = fields.object(config, "thinkingConfig", path)
+  if not native then return nil end
+  path = path_of(path, "thinkingConfig")
+  parts.canon(native, thinking_names)
+  local level = fields.string(native, "thinkingLevel", path)
+  local budget = fields.integer(native, "thinkingBudget", path)
+  local reasoning = level and thinking.word(level) or budget and thinking.tokens(budget) or {}
+  reasoning.visible = fields.boolean(native, "includeThoughts", path)
+  if next(reasoning) == nil then return nil end
+  reasoning.from_suffix = false
+  return reasoning
+end
+
+local ANY_ROOT = { any_root = true, nullable = true }
+
+local function read_format(config, path, extras)
+  local mime = fields.string(config, "responseMimeType", path)
+  local given = config.responseJsonSchema
+  if given == nil and config.responseSchema ~= nil then
+    given = json.type(config.responseSchema) ~= "null"
+      and schema.clean(config.responseSchema, "full", ANY_ROOT) or nil
+  end
+  if mime and mime ~= "application/json" and mime ~= "text/plain" then
+    -- text/x.enum and what may come: nobody else has it.
+    extras.responseMimeType = mime
+    extras.responseSchema, extras.responseJsonSchema = config.responseSchema, config.responseJsonSchema
+    return nil
+  end
+  if given ~= nil then return { kind = "schema", schema = given } end
+  return mime and { kind = mime == "application/json" and "json" or "text" } or nil
+end
+
+local function read_output(output, config, path)
+  for i, name in ipairs(fields.list(config, "responseModalities", path) or {}) do
+    if type(name) ~= "string" then
+      reject.bad(path_of(path_of(path, "responseModalities"), i), "must be a string")
+    end
+    output.modalities[lower(name)] = true
+  end
+  local image = fields.object(config, "imageConfig", path)
+  if image then
+    path = path_of(path, "imageConfig")
+    local extras = parts.canon(image, image_names)
+    output.image = {
+      aspect = fields.string(image, "aspectRatio", path), size = fields.string(image, "imageSize", path),
+      extras = parts.extras(extras),
+    }
+  end
+end
+
+local function read_config(request, body)
+  local config = fields.object(body, "generationConfig", "")
+  if not config then return nil end
+  local path = "generationConfig"
+  local extras = parts.canon(config, config_names) or {}
+  local sampling = request.sampling
+  sampling.temperature = fields.number(config, "temperature", path)
+  sampling.top_p = fields.number(config, "topP", path)
+  sampling.top_k = fields.number(config, "topK", path)
+  sampling.seed = fields.integer(config, "seed", path)
+  sampling.presence_penalty = fields.number(config, "presencePenalty", path)
+  sampling.frequency_penalty = fields.number(config, "frequencyPenalty", path)
+  request.n = fields.integer(config, "candidateCount", path) or 1
+  request.max_output = fields.integer(config, "maxOutputTokens", path)
+  for i, stop in ipairs(fields.list(config, "stopSequences", path) or {}) do
+    if type(stop) ~= "string" then
+      reject.bad(path_of(path_of(path, "stopSequences"), i), "must be a string")
+    end
+    request.stop[i] = stop
+  end
+  local on, top = fields.boolean(config, "responseLogprobs", path), fields.integer(config, "logprobs", path)
+  if on ~= nil or top then request.logprobs = { on = on ~= false, top = top } end
+  request.reasoning = read_reasoning(config, path)
+  request.format = read_format(config, path, extras)
+  read_output(request.output, config, path)
+  return next(extras) ~= nil and extras or nil
+end
+
+local function read_rest(request, body)
+  local tier = fields.string(body, "serviceTier", "")
+  request.service.tier = tier and gsub(lower(tier), "^service_tier_", "") or nil
+  request.cache.handle = fields.string(body, "cachedContent", "")
+  request.identity.session = fields.string(body, "sessionId", "")
+  local function given(name)
+    local value = body[name]
+    return value ~= nil and json.type(value) ~= "null" and value or nil
+  end
+  request.safety = given "safetySettings"
+  request.identity.metadata = given "labels"
+end
+
+--- @param body string|RawJson
+--- @param ctx TranslationContext
+--- @return IrRequest
+function M.decode(body, ctx)
+  local found, problem = json.decode(body, SHAPE)
+  if not found then reject.json(problem) end
+  if type(found) ~= "table" or json.is_array(found) then reject.bad(nil, "the body must be an object") end
+  local extras = parts.canon(found, request_names) or {}
+  -- Counting has a form that wraps the request.
+  local inner = found.generateContentRequest
+  if inner ~= nil and json.type(inner) == "object" then return M.decode(inner, ctx) end
+  local request = ir.request()
+  request.model = ctx.model or ""
+  request.stream = ctx.stream == true
+  request.stream_usage = true
+  read_system(request, found)
+  read_contents(request, found)
+  read_tools(request, found)
+  extras.toolConfig = read_choice(request, found)
+  extras.generationConfig = read_config(request, found)
+  read_rest(request, found)
+  if next(extras) ~= nil then request.extras.gemini = extras end
+  return request
+end
+
+return M

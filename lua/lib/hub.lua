@@ -1,0 +1,361 @@
+--- The translation hub: runs the translators of both sides with everything that is shared between.
+---
+--- Pure logic: bodies and events in, bodies and frames out.  I/O, waiting and retrying are the
+--- caller's.
+
+local caps_of = require "lib.caps"
+local fold = require "lib.fold"
+local ids = require "lib.ids"
+local ir = require "lib.ir"
+local names = require "lib.names"
+local normalise = require "lib.normalise"
+local problems = require "lib.problems"
+local reject = require "lib.reject"
+local restore = require "lib.restore"
+local sequencer = require "lib.sequencer"
+local warnings = require "lib.warnings"
+
+local pcall, type = pcall, type
+
+local M = {}
+
+-- Events that come before anything is known to be good.
+local HELD_MAX = 64
+
+local NOTHING = {}
+
+-- A variant may have a translator of its own; that of its base does without one.
+local function translator(side)
+  if side.variant then
+    local fine, found = pcall(require, "translators." .. side.variant)
+    if fine and type(found) == "table" and found.decode_request and found.encode_stream then
+      return found
+    end
+  end
+  return require("translators." .. side.dialect)
+end
+
+local loaded = {}
+
+local function translator_of(side)
+  local key = side.variant or side.dialect
+  local found = loaded[key]
+  if not found then
+    found = translator(side)
+    loaded[key] = found
+  end
+  return found
+end
+
+local function side_of(given)
+  if type(given) == "table" then return given end
+  local base = ir.base(given)
+  return { dialect = base, variant = base ~= given and given or nil }
+end
+
+--- Makes the context of one translation.
+--- @param given table  client and upstream (a dialect's or variant's name, or {dialect, variant,
+---   ...}), model, upstream_model, provider and entry (or caps), created, unique, and optional:
+---   replay, known_model, suffix (an amount of reasoning found by the router), stream (for bodies
+---   that do not tell), without_thinking (the retry after a refused signature), translators
+---   ({client, upstream}, for tests)
+--- @return TranslationContext
+function M.context(given)
+  local warn, list = warnings.new()
+  local ctx = {
+    client = side_of(given.client), upstream = side_of(given.upstream),
+    model = given.model, upstream_model = given.upstream_model,
+    caps = given.caps or caps_of.of(given.upstream_model or "", given.provider or "", given.entry),
+    created = given.created, unique = given.unique, replay = given.replay,
+    known_model = given.known_model, suffix = given.suffix,
+    without_thinking = given.without_thinking, stream = given.stream,
+    warn = warn, warnings = list,
+  }
+  ctx.base = ir.base(ctx.upstream.dialect)
+  local own = given.translators
+  ctx.of_client = own and own.client or translator_of(ctx.client)
+  ctx.of_upstream = own and own.upstream or translator_of(ctx.upstream)
+  return ctx
+end
+
+--- True when both sides speak the same dialect, so that bytes go through (translation 0.2).
+--- @param client string
+--- @param upstream string
+--- @return boolean
+function M.is_passthrough(client, upstream)
+  return ir.base(client) == ir.base(upstream)
+end
+
+-- What `fn` gives, or nil and the problem it refused with.  Anything else raised is a bug.
+local function guarded(fn, ...)
+  local fine, result, more = pcall(fn, ...)
+  if fine then return result, more end
+  if reject.is(result) then return nil, result end
+  error(result, 0)
+end
+
+local function translate_request(body, ctx)
+  ctx.request = ctx.of_client.decode_request(body, ctx)
+  -- Another candidate may be tried with the same context: nothing of an earlier one stays.
+  ctx.coercions, ctx.emulation, ctx.names, ctx.ids = nil, nil, nil, nil
+  ctx.normalised = normalise.run(ctx.request, ctx)
+  return ctx.of_upstream.encode_request(ctx.normalised, ctx)
+end
+
+--- Translates a client's body for the upstream.
+--- @param body string
+--- @param ctx TranslationContext
+--- @return string? body
+--- @return Problem? problem
+function M.request(body, ctx)
+  return guarded(translate_request, body, ctx)
+end
+
+--- Reads a client's request without sending it (token counting).
+--- @param body string
+--- @param ctx TranslationContext
+--- @return IrRequest?
+--- @return Problem?
+function M.read(body, ctx)
+  return guarded(function()
+    ctx.request = ctx.of_client.decode_request(body, ctx)
+    return ctx.request
+  end)
+end
+
+-- The maps are needed even where no request was translated.
+local function ensure_maps(ctx)
+  local request = ctx.request or ir.request()
+  ctx.names = ctx.names or names.map(request, ctx.caps)
+  ctx.ids = ctx.ids or ids.map(request, ctx)
+end
+
+local function is_empty(response)
+  for _, choice in ipairs(response.choices) do
+    if #choice.blocks > 0 then return false end
+  end
+  return true
+end
+
+local function decode_whole(body, ctx)
+  ensure_maps(ctx)
+  local response, err = ctx.of_upstream.decode_response(body, ctx)
+  if not response then return nil, problems.problem(err or problems.new("server", "no answer")) end
+  local first = response.choices[1]
+  if first and first.stop.reason == "malformed_call" and is_empty(response) then
+    return nil, problems.problem(problems.new("malformed_call", "the model made a malformed call"))
+  end
+  ctx.usage = response.usage
+  return restore.response(response, ctx)
+end
+
+--- Translates an upstream's whole answer for the client.
+--- @param body string
+--- @param ctx TranslationContext
+--- @return string? body
+--- @return Problem? problem
+function M.whole(body, ctx)
+  return guarded(function()
+    local response, problem = decode_whole(body, ctx)
+    if not response then return nil, problem end
+    return ctx.of_client.encode_response(response, ctx)
+  end)
+end
+
+-- Into a list of our own: an encoder may give the same list again and again.
+local function append(frames, more)
+  for i = 1, more and #more or 0 do frames[#frames + 1] = more[i] end
+  return frames
+end
+
+-- The way from IR events to the client's frames: sequencer (where needed) and encoder.
+local function writer(ctx)
+  local encoder = ctx.of_client.encode_stream(ctx)
+  local order = ctx.of_client.sequential and sequencer.new() or nil
+  return encoder, function(event)
+    if not order then return encoder.event(event) end
+    local ready = order.push(event)
+    if #ready == 1 then return encoder.event(ready[1]) end
+    local frames = {}
+    for i = 1, #ready do append(frames, encoder.event(ready[i])) end
+    return frames
+  end
+end
+
+--- A whole answer for a client that wants a stream: all its frames.
+--- @param body string
+--- @param ctx TranslationContext
+--- @return Frame[]?
+--- @return Problem?
+function M.unfold(body, ctx)
+  return guarded(function()
+    local response, problem = decode_whole(body, ctx)
+    if not response then return nil, problem end
+    local encoder, write = writer(ctx)
+    local frames = {}
+    for _, event in ipairs(fold.unfold(response)) do append(frames, write(event)) end
+    return append(frames, encoder.eof())
+  end)
+end
+
+--- A stream for a client that wants a whole answer: `push` the upstream's events, then `finish`.
+--- @param ctx TranslationContext
+--- @return {push: fun(name: string, data: string), finish: fun(): string?, Problem?}
+function M.collect(ctx)
+  ensure_maps(ctx)
+  local decoder = ctx.of_upstream.decode_stream(ctx)
+  local gathered = fold.new()
+  local done = false
+
+  local function take(events)
+    for _, event in ipairs(events) do
+      if done then return end
+      gathered.push(event)
+      if event.type == "end" or event.type == "error" then done = true end
+    end
+  end
+
+  return {
+    push = function(name, data)
+      if not done then take(decoder.frame(name, data)) end
+    end,
+    --- True when the answer is whole, so that nothing more has to be read.
+    is_done = function() return done end,
+    finish = function()
+      return guarded(function()
+        if not done then take(decoder.eof()) end
+        local response, err = gathered.response()
+        if not response then return nil, problems.problem(err) end
+        local first = response.choices[1]
+        if first and first.stop.reason == "malformed_call" and is_empty(response) then
+          return nil,
+            problems.problem(problems.new("malformed_call", "the model made a malformed call"))
+        end
+        ctx.usage = response.usage
+        return ctx.of_client.encode_response(restore.response(response, ctx), ctx)
+      end)
+    end,
+  }
+end
+
+-- Events that say nothing about whether the answer will be good.
+local metadata = { start = true, usage = true, keepalive = true }
+
+--- One stream for a client.
+---
+--- Until the first event that is content, push gives no frames, so that a failure can still become
+--- an HTTP error or another candidate's turn: then `problem` is set and nothing was given out.
+--- After `begin()` (the head went out with keep-alives) errors before content come as frames.
+--- @class HubStream
+--- @field push fun(name: string, data: string): Frame[]  one upstream event
+--- @field finish fun(): Frame[]     the upstream closed
+--- @field begin fun()               the head of the answer is out
+--- @field fail fun(err: table): Frame[]  ends the stream with an error of our own (lib.problems)
+--- @field is_committed fun(): boolean  content went out
+--- @field is_done fun(): boolean    all is said; what comes after is ignored
+--- @field problem fun(): Problem?   why it failed before the commit point
+--- @field error fun(): table?       the error it ended with, before or after
+--- @field usage fun(): table?       what the upstream reported so far
+
+--- @param ctx TranslationContext
+--- @return HubStream
+function M.stream(ctx)
+  ensure_maps(ctx)
+  local decoder = ctx.of_upstream.decode_stream(ctx)
+  local encoder, write = writer(ctx)
+  local filter = restore.new(ctx)
+  local held, committed, begun, done = {}, false, false, false
+  local failure, usage
+  local events = {}
+
+  local function emit(event, frames)
+    for i = #events, 1, -1 do events[i] = nil end
+    filter.push(event, events)
+    for i = 1, #events do append(frames, write(events[i])) end
+    return frames
+  end
+
+  local function commit(frames)
+    committed = true
+    local waiting = held
+    held = nil
+    for i = 1, #waiting do frames = emit(waiting[i], frames) end
+    return frames
+  end
+
+  local function fail(err, frames)
+    failure, done = err, true
+    if not committed and not begun then return frames end
+    if not committed then err.phase = "pre" end
+    return append(frames, write { type = "error", error = err })
+  end
+
+  local function before_commit(event, frames)
+    local kind = event.type
+    if kind == "stop" and event.stop and event.stop.reason == "malformed_call" then
+      return fail(problems.new("malformed_call", "the model made a malformed call", "pre"), frames)
+    end
+    if metadata[kind] and #held < HELD_MAX then
+      if kind ~= "keepalive" then held[#held + 1] = event end
+      return frames
+    end
+    return emit(event, commit(frames))
+  end
+
+  local function take(event, frames)
+    local kind = event.type
+    if kind == "usage" then
+      usage = ir.merge_usage(usage or ir.usage(), event.usage)
+      ctx.usage = usage
+    elseif kind == "error" then
+      return fail(event.error or problems.new("server", "the upstream failed"), frames)
+    end
+    if kind == "end" then
+      if not committed then frames = commit(frames) end
+      done = true
+      return emit(event, frames)
+    end
+    if committed then return emit(event, frames) end
+    return before_commit(event, frames)
+  end
+
+  local function take_all(list)
+    local frames = {}
+    for i = 1, #list do
+      if done then break end
+      frames = take(list[i], frames)
+    end
+    return frames
+  end
+
+  return {
+    push = function(name, data)
+      if done then return NOTHING end
+      return take_all(decoder.frame(name, data))
+    end,
+    finish = function()
+      local frames = {}
+      if not done then frames = take_all(decoder.eof()) end
+      if not done then
+        frames = fail(problems.new("truncated", "the upstream ended the stream early",
+          committed and "mid" or "pre"), frames)
+      end
+      if committed or begun then frames = append(frames, encoder.eof()) end
+      return frames
+    end,
+    begin = function() begun = true end,
+    fail = function(err)
+      if done then return NOTHING end
+      return fail(err, {})
+    end,
+    is_committed = function() return committed end,
+    is_done = function() return done end,
+    problem = function()
+      return failure and not committed and problems.problem(failure) or nil
+    end,
+    error = function() return failure end,
+    usage = function() return usage end,
+  }
+end
+
+return M

@@ -1,0 +1,122 @@
+--- Names of tools: one flat name for the upstream, the client's own name back.
+
+local crypto = require "crypto"
+
+local find, gsub, lower, sub = string.find, string.gsub, string.lower, string.sub
+
+local M = {}
+
+local DEFAULT = { max = 64, charset = "openai" }
+
+-- What is illegal, and what may not come first.
+local charsets = {
+  openai = { illegal = "[^%w_%-]" },
+  anthropic = { illegal = "[^%w_%-]" },
+  gemini = { illegal = "[^%w_%.:%-]", first = "^[^%a_]" },
+}
+
+--- The flat name of a tool in a namespace.
+--- @param name string
+--- @param namespace string?
+--- @return string
+function M.full(name, namespace)
+  if not namespace or namespace == "" then return name end
+  if sub(name, 1, 5) == "mcp__" or sub(name, 1, #namespace + 2) == namespace .. "__" then
+    return name
+  end
+  if sub(namespace, -2) == "__" then return namespace .. name end
+  return namespace .. "__" .. name
+end
+
+--- The name itself where the target takes it, else one that depends on nothing but it.
+--- @param full string
+--- @param caps Caps
+--- @return string
+function M.safe(full, caps)
+  local rule = caps.tool_name or DEFAULT
+  local set = charsets[rule.charset] or charsets.openai
+  local max = rule.max or 64
+  local illegal, first = find(full, set.illegal), set.first and find(full, set.first)
+  if not illegal and not first and #full <= max and full ~= "" then return full end
+  local legal = illegal and gsub(full, set.illegal, "_") or full
+  if set.first and find(legal, set.first) then legal = "_" .. legal end
+  local hash = sub(crypto.sha256_hex(full), 1, 8)
+  if #legal + 9 <= max then return legal .. "_" .. hash end
+  if max < 27 then return sub(legal, 1, max - 9) .. "_" .. hash end
+  return sub(legal, 1, 16) .. "_" .. hash .. "_" .. sub(legal, -(max - 26))
+end
+
+-- Collects what a request names, in its order: the first declaration of a name wins, names of the
+-- history come last.
+local function collect(request, add)
+  for _, tool in ipairs(request.tools) do
+    if tool.kind ~= "server" and not tool.namespace then add(tool) end
+  end
+  for _, tool in ipairs(request.tools) do
+    if tool.kind ~= "server" and tool.namespace then add(tool) end
+  end
+  for _, turn in ipairs(request.turns) do
+    for _, block in ipairs(turn.blocks) do
+      if block.type == "tool_call" then add(block) end
+    end
+  end
+end
+
+local function loose(name)
+  return lower((gsub(name, "^_+", "")))
+end
+
+-- For upstreams that change the case: names by their loose form, false where two share one.
+local function loosely(entries)
+  local found = {}
+  for name, entry in pairs(entries) do
+    local key = loose(name)
+    if found[key] == nil then found[key] = entry else found[key] = false end
+  end
+  return found
+end
+
+--- Both directions, for one request.
+--- @param request IrRequest
+--- @param caps Caps
+--- @return NameMap
+function M.map(request, caps)
+  local upstream, entries, relaxed = {}, {}, nil
+  collect(request, function(named)
+    local full = M.full(named.name, named.namespace)
+    if upstream[full] then return end
+    local safe = M.safe(full, caps)
+    upstream[full] = safe
+    if not entries[safe] then
+      entries[safe] = {
+        name = named.name, namespace = named.namespace,
+        kind = named.kind or "function", full = full,
+      }
+    end
+  end)
+  return {
+    --- @param full string
+    --- @return string
+    to_upstream = function(full)
+      local safe = upstream[full]
+      if not safe then
+        safe = M.safe(full, caps)
+        upstream[full] = safe
+      end
+      return safe
+    end,
+    --- @param name string  the upstream's
+    --- @return string name, string? namespace, string? kind  kind nil: not a name of the request
+    to_client = function(name)
+      local entry = entries[name]
+      if not entry then
+        relaxed = relaxed or loosely(entries)
+        entry = relaxed[loose(name)]
+      end
+      if not entry then return name end
+      return entry.name, entry.namespace, entry.kind
+    end,
+  }
+end
+
+return M

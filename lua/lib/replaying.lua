@@ -1,0 +1,217 @@
+--- Normalisation N7: thinking and signatures in the history, as far as the target takes them back.
+
+local content = require "lib.content"
+local signatures = require "lib.signatures"
+
+local M = {}
+
+local UNAVAILABLE = "[reasoning unavailable]"
+
+-- What the signature of a thinking block is bound to.
+local bound = { call = "tool_call", text = "text", media = "image" }
+
+local function next_of(blocks, from, kind)
+  for i = from, #blocks do
+    if blocks[i].type == kind then return i end
+    -- A further carrier belongs to what follows it.
+    if blocks[i].type == "thinking" and kind ~= "text" then return nil end
+  end
+  return nil
+end
+
+-- Carriers give their signatures back to the parts they were taken from.
+local function rebind(blocks)
+  local out
+  for i, block in ipairs(blocks) do
+    local sig = block.sig
+    local target = sig and block.type == "thinking" and bound[sig.kind]
+    if target then
+      if not out then out = { table.unpack(blocks) } end
+      local at = next_of(blocks, i + 1, target)
+      if at then
+        local owner = content.copy(out[at])
+        owner.sig = sig
+        out[at] = owner
+      end
+      if block.text == "" then
+        out[i] = false
+      else
+        local bare = content.copy(block)
+        bare.sig = nil
+        out[i] = bare
+      end
+    end
+  end
+  if not out then return blocks end
+  local kept = {}
+  for _, block in ipairs(out) do if block then kept[#kept + 1] = block end end
+  return kept
+end
+
+local function dropped(block, ctx, index)
+  local sig = block.sig
+  if sig and sig.family ~= "none" then
+    ctx.warn("drop.signature", "turns[" .. index - 1 .. "]", sig.family)
+  elseif block.type == "thinking" and block.text ~= "" then
+    ctx.warn("drop.block", "turns[" .. index - 1 .. "]", "thinking")
+  end
+end
+
+-- Which thinking blocks a target takes.
+local keeps = {}
+
+function keeps.anthropic(block, ctx)
+  return signatures.usable(block.sig, ctx.caps)
+end
+
+function keeps.responses(block, ctx)
+  return signatures.usable(block.sig, ctx.caps)
+end
+
+-- Signed thoughts only; redacted ones are not Gemini's.
+function keeps.gemini(block, ctx)
+  return block.type == "thinking" and signatures.usable(block.sig, ctx.caps)
+end
+
+function keeps.chat(block, ctx)
+  if block.type == "thinking" then return ctx.caps.reasoning_field ~= nil and block.text ~= "" end
+  return false
+end
+
+local function without_foreign_sig(block, ctx)
+  if not block.sig or signatures.usable(block.sig, ctx.caps) then return block end
+  local bare = content.copy(block)
+  bare.sig = nil
+  return bare
+end
+
+local function has_call(blocks)
+  for _, block in ipairs(blocks) do if block.type == "tool_call" then return true end end
+  return false
+end
+
+local function has_thinking(blocks)
+  for _, block in ipairs(blocks) do if block.type == "thinking" then return true end end
+  return false
+end
+
+local function assistant_turn(turn, index, ctx)
+  local blocks = rebind(turn.blocks)
+  local out = {}
+  local keep = keeps[ctx.base]
+  for _, block in ipairs(blocks) do
+    if block.type == "thinking" or block.type == "redacted_thinking" then
+      if keep(block, ctx) then
+        out[#out + 1] = block
+      else
+        dropped(block, ctx, index)
+      end
+    elseif block.type == "text" and block.text == ""
+        and not signatures.usable(block.sig, ctx.caps) then
+      -- It only carried a signature that is of no use here.
+      dropped(block, ctx, index)
+    else
+      out[#out + 1] = without_foreign_sig(block, ctx)
+    end
+  end
+  if ctx.caps.reasoning_required and ctx.base == "chat"
+      and has_call(out) and not has_thinking(out) then
+    table.insert(out, 1, { type = "thinking", text = UNAVAILABLE, form = "raw" })
+  end
+  return out
+end
+
+local function is_plain_user(turn)
+  if turn.role ~= "user" then return false end
+  for _, block in ipairs(turn.blocks) do
+    if block.type == "tool_result" then return false end
+  end
+  return true
+end
+
+-- Signatures that the client lost: from the replay store, else Google's sentinel.
+local function restore_google(turns, ctx)
+  local current = true
+  for t = #turns, 1, -1 do
+    local turn = turns[t]
+    if is_plain_user(turn) then current = false end
+    if turn.role == "assistant" then
+      local first = true
+      for i, block in ipairs(turn.blocks) do
+        if block.type == "tool_call" then
+          local sig = block.sig
+          if not sig and ctx.replay then
+            local carrier = ctx.replay.get("sig:" .. block.id)
+            sig = carrier and signatures.unwrap(carrier)
+            if sig and sig.family ~= "google" then sig = nil end
+          end
+          if not sig and first and current and ctx.caps.google_sentinel then
+            sig = { family = "google", kind = "call", data = signatures.SENTINEL }
+          end
+          if sig and sig ~= block.sig then
+            local owner = content.copy(block)
+            owner.sig = sig
+            turn.blocks[i] = owner
+          end
+          first = false
+        end
+      end
+    end
+  end
+end
+
+-- True when an assistant turn of the running tool loop no longer starts with its thinking.
+local function is_loop_broken(turns)
+  for t = #turns, 1, -1 do
+    local turn = turns[t]
+    if is_plain_user(turn) then return false end
+    if turn.role == "assistant" and has_call(turn.blocks) then
+      local first = turn.blocks[1].type
+      if first ~= "thinking" and first ~= "redacted_thinking" then return true end
+    end
+  end
+  return false
+end
+
+--- @param turns IrTurn[]  copies; their lists may be replaced
+--- @param ctx table
+--- @return IrTurn[] turns
+--- @return boolean broken  manual thinking is not possible in this request (Anthropic)
+function M.run(turns, ctx)
+  local out, gone = {}, false
+  for index, turn in ipairs(turns) do
+    if turn.role == "assistant" then
+      turn = content.with_blocks(turn, assistant_turn(turn, index, ctx))
+    end
+    if #turn.blocks > 0 then out[#out + 1] = turn else gone = true end
+  end
+  if gone and (ctx.base == "anthropic" or ctx.base == "gemini") then out = content.merge(out) end
+  if ctx.base == "gemini" then restore_google(out, ctx) end
+  return out, ctx.base == "anthropic" and is_loop_broken(out)
+end
+
+--- Takes all thinking out, for the one retry after an upstream refused a signature.
+--- @param turns IrTurn[]
+--- @return IrTurn[]
+function M.without(turns)
+  local out = {}
+  for _, turn in ipairs(turns) do
+    if turn.role == "assistant" then
+      local kept = {}
+      for _, block in ipairs(turn.blocks) do
+        if block.type ~= "thinking" and block.type ~= "redacted_thinking" then
+          if block.sig then
+            block = content.copy(block)
+            block.sig = nil
+          end
+          kept[#kept + 1] = block
+        end
+      end
+      turn = content.with_blocks(turn, kept)
+    end
+    if #turn.blocks > 0 then out[#out + 1] = turn end
+  end
+  return out
+end
+
+return M

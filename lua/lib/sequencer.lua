@@ -1,0 +1,121 @@
+--- Puts interleaved blocks one after the other, for encoders that have one block open at a time.
+---
+--- The oldest open block streams live; what comes for younger ones waits until it stops.
+
+local json = require "json"
+
+local M = {}
+
+--- One stream's sequencer: `push(event, out)` appends the events that may go on to `out` (a new
+--- list without it) and returns it.
+--- @return {push: fun(event: IrEvent, out: IrEvent[]?): IrEvent[]}
+function M.new()
+  -- By choice: the active block, the order of the waiting ones, what waits, and tool calls' texts.
+  local choices = {}
+
+  local function state_of(choice)
+    local state = choices[choice]
+    if not state then
+      state = { active = nil, order = {}, waiting = {}, open = {}, args = {} }
+      choices[choice] = state
+    end
+    return state
+  end
+
+  -- Takes waiting blocks until one of them is still open.
+  local function advance(state, out)
+    while not state.active do
+      local idx = table.remove(state.order, 1)
+      if not idx then return end
+      state.active = idx
+      local queue = state.waiting[idx]
+      state.waiting[idx] = nil
+      for _, event in ipairs(queue) do
+        out[#out + 1] = event
+        if event.type == "block_stop" then state.active = nil end
+      end
+    end
+  end
+
+  local function is_whole(state, idx)
+    local parts = state.args[idx]
+    if not parts then return nil end
+    local text = table.concat(parts)
+    return text == "" or json.raw(text) ~= nil
+  end
+
+  -- Closes what the decoder left open.
+  local function close_all(choice, state, out)
+    local left = {}
+    for idx in pairs(state.open) do left[#left + 1] = idx end
+    table.sort(left)
+    for _, idx in ipairs(left) do
+      local event = { type = "block_stop", choice = choice, idx = idx }
+      if is_whole(state, idx) == false then event.final = { complete = false } end
+      state.open[idx] = nil
+      if idx == state.active then
+        out[#out + 1] = event
+        state.active = nil
+      else
+        local queue = state.waiting[idx]
+        queue[#queue + 1] = event
+      end
+    end
+    advance(state, out)
+  end
+
+  local function note(state, event, kind)
+    local idx = event.idx
+    if kind == "block_start" then
+      state.open[idx] = true
+      if event.block and event.block.type == "tool_call" and event.block.kind ~= "custom" then
+        state.args[idx] = {}
+      end
+    elseif kind == "block_stop" then
+      state.open[idx], state.args[idx] = nil, nil
+    elseif kind == "args_delta" then
+      local parts = state.args[idx]
+      if parts then parts[#parts + 1] = event.text end
+    end
+  end
+
+  local function push(event, out)
+    out = out or {}
+    local kind, idx = event.type, event.idx
+    if idx == nil then
+      if kind == "stop" then
+        local choice = event.choice or 0
+        close_all(choice, state_of(choice), out)
+      elseif kind == "end" then
+        for choice, state in pairs(choices) do close_all(choice, state, out) end
+      end
+      out[#out + 1] = event
+      return out
+    end
+    local state = state_of(event.choice or 0)
+    -- Events of blocks that are not open are of no use to anybody.
+    if kind ~= "block_start" and not state.open[idx] then return out end
+    note(state, event, kind)
+    if state.active == nil and kind == "block_start" then state.active = idx end
+    if state.active == idx then
+      out[#out + 1] = event
+      if kind == "block_stop" then
+        state.active = nil
+        advance(state, out)
+      end
+    else
+      local queue = state.waiting[idx]
+      if not queue then
+        queue = {}
+        state.waiting[idx] = queue
+        state.order[#state.order + 1] = idx
+      end
+      queue[#queue + 1] = event
+    end
+    return out
+  end
+
+  return { push = push }
+end
+
+return M

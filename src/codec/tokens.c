@@ -1,0 +1,266 @@
+#include "codec/tokens.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+// Costs are in hundredths of a token.
+struct costs {
+    const char *name;
+    unsigned word;         // a word of up to `word_letters` letters
+    unsigned word_letters;
+    unsigned letter;       // each letter more
+    unsigned digits;       // digits in one token
+    unsigned punctuation;  // the first sign of a run
+    unsigned sign;         // each sign more
+    unsigned prefix;       // one sign right before a word
+    unsigned space;        // a run of white space that is a token of its own
+    unsigned han, kana, hangul;
+    unsigned alphabet;     // a letter of another alphabet
+    unsigned symbol;       // what lies beyond the first plane: mostly pictures
+    unsigned byte;         // not UTF-8
+};
+
+static const struct costs table[TOKENS_FAMILIES] = {
+    [TOKENS_O200K] = {"o200k", 102, 9, 26, 3, 100, 30, 70, 100, 95, 85, 70, 30, 150, 100},
+    [TOKENS_CL100K] = {"cl100k", 104, 9, 26, 3, 100, 30, 70, 100, 120, 90, 120, 48, 220, 100},
+    [TOKENS_CLAUDE] = {"claude", 116, 8, 28, 3, 100, 45, 85, 100, 120, 100, 120, 45, 220, 100},
+    [TOKENS_GEMINI] = {"gemini", 104, 9, 24, 1, 100, 40, 75, 100, 75, 65, 80, 30, 130, 100},
+    [TOKENS_QWEN] = {"qwen", 104, 9, 26, 1, 100, 30, 70, 100, 75, 90, 110, 45, 200, 100},
+};
+
+// A run of blanks longer than this takes another token.
+#define BLANKS_MAX 80
+
+enum class {
+    CLASS_LOWER,
+    CLASS_UPPER,
+    CLASS_DIGIT,
+    CLASS_BLANK,
+    CLASS_NEWLINE,
+    CLASS_SIGN,
+    CLASS_HAN,
+    CLASS_KANA,
+    CLASS_HANGUL,
+    CLASS_ALPHABET,
+    CLASS_SYMBOL,
+    CLASS_BYTE,
+    CLASS_END
+};
+
+enum tokens_family tokens_family_find(const char *name, size_t len)
+{
+    for (int i = 0; i < TOKENS_FAMILIES; i++)
+        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
+            return (enum tokens_family)i;
+    return TOKENS_O200K;
+}
+
+static enum class class_of_ascii(unsigned char c)
+{
+    if (c >= 'a' && c <= 'z')
+        return CLASS_LOWER;
+    if (c >= 'A' && c <= 'Z')
+        return CLASS_UPPER;
+    if (c >= '0' && c <= '9')
+        return CLASS_DIGIT;
+    if (c == '\n' || c == '\r')
+        return CLASS_NEWLINE;
+    return c == ' ' || c == '\t' ? CLASS_BLANK : CLASS_SIGN;
+}
+
+static enum class class_of_point(uint32_t point)
+{
+    if (point < 0x00C0 || (point >= 0x2000 && point < 0x2E80) || (point >= 0x3000 && point < 0x3040) ||
+        (point >= 0xFF00 && point < 0xFF21))
+        return CLASS_SIGN;
+    if (point >= 0x3040 && point < 0x3100)
+        return CLASS_KANA;
+    if ((point >= 0x3400 && point < 0xA000) || (point >= 0xF900 && point < 0xFB00) ||
+        (point >= 0x20000 && point < 0x32000))
+        return CLASS_HAN;
+    if ((point >= 0xAC00 && point < 0xD7B0) || (point >= 0x1100 && point < 0x1200))
+        return CLASS_HANGUL;
+    return point >= 0x10000 ? CLASS_SYMBOL : CLASS_ALPHABET;
+}
+
+// The class of the character at text, and its length in bytes.
+static enum class classify(const unsigned char *text, const unsigned char *end, size_t *len)
+{
+    unsigned char c;
+    uint32_t point;
+    size_t more;
+
+    *len = 1;
+    if (text == end)
+        return CLASS_END;
+    c = *text;
+    if (c < 0x80)
+        return class_of_ascii(c);
+    more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
+    if (c < 0xC2 || c > 0xF4 || (size_t)(end - text) <= more)
+        return CLASS_BYTE;
+    point = c & (0x3Fu >> more);
+    for (size_t i = 1; i <= more; i++) {
+        if ((text[i] & 0xC0) != 0x80)
+            return CLASS_BYTE;
+        point = point << 6 | (text[i] & 0x3Fu);
+    }
+    *len = more + 1;
+    return class_of_point(point);
+}
+
+struct scan {
+    const struct costs *costs;
+    const unsigned char *at, *end;
+    enum class before; // of the character before `at`
+    uint64_t cost;
+};
+
+static enum class peek(const struct scan *s)
+{
+    size_t len;
+
+    return classify(s->at, s->end, &len);
+}
+
+// Takes all characters of a class; gives their number.
+static size_t take(struct scan *s, enum class wanted)
+{
+    size_t count = 0, len;
+
+    while (classify(s->at, s->end, &len) == wanted) {
+        s->at += len;
+        count++;
+    }
+    return count;
+}
+
+// Letters up to where a new word begins inside of a name: `readFile` is two, `HTTP` is one.
+static void take_word(struct scan *s)
+{
+    const struct costs *costs = s->costs;
+    size_t letters = take(s, CLASS_UPPER);
+
+    letters += take(s, CLASS_LOWER);
+    s->cost += costs->word;
+    if (letters > costs->word_letters)
+        s->cost += (letters - costs->word_letters) * costs->letter;
+    s->before = CLASS_LOWER;
+}
+
+static void take_digits(struct scan *s)
+{
+    size_t count = take(s, CLASS_DIGIT);
+
+    s->cost += (count + s->costs->digits - 1) / s->costs->digits * 100;
+    s->before = CLASS_DIGIT;
+}
+
+static bool is_letter(enum class c)
+{
+    return c == CLASS_LOWER || c == CLASS_UPPER || c == CLASS_ALPHABET;
+}
+
+static void take_signs(struct scan *s)
+{
+    bool apostrophe = *s->at == '\'';
+    size_t count = take(s, CLASS_SIGN);
+    enum class next = peek(s);
+
+    // `it's`: the rest of the word pays.
+    if (count == 1 && apostrophe && is_letter(s->before) && is_letter(next)) {
+        s->before = CLASS_SIGN;
+        return;
+    }
+    s->cost += count == 1 && is_letter(next) ? s->costs->prefix : s->costs->punctuation;
+    s->cost += (count - 1) * s->costs->sign;
+    s->before = CLASS_SIGN;
+}
+
+// One blank belongs to the word or sign after it; numbers take none.
+static void take_blanks(struct scan *s)
+{
+    size_t count = take(s, CLASS_BLANK);
+    enum class next = peek(s);
+
+    if (count > 1 || next == CLASS_DIGIT || next == CLASS_END)
+        s->cost += s->costs->space * (1 + count / BLANKS_MAX);
+    s->before = CLASS_BLANK;
+}
+
+// The end of a line belongs to the sign before it.
+static void take_newlines(struct scan *s)
+{
+    size_t count = take(s, CLASS_NEWLINE);
+
+    if (s->before != CLASS_SIGN)
+        s->cost += s->costs->space;
+    s->cost += count / BLANKS_MAX * s->costs->space;
+    s->before = CLASS_NEWLINE;
+}
+
+static void take_other(struct scan *s, enum class class, unsigned cost)
+{
+    s->cost += take(s, class) * (uint64_t)cost;
+    s->before = class;
+}
+
+static void take_next(struct scan *s)
+{
+    enum class class = peek(s);
+
+    switch (class) {
+    case CLASS_LOWER:
+    case CLASS_UPPER:
+        take_word(s);
+        break;
+    case CLASS_DIGIT:
+        take_digits(s);
+        break;
+    case CLASS_SIGN:
+        take_signs(s);
+        break;
+    case CLASS_BLANK:
+        take_blanks(s);
+        break;
+    case CLASS_NEWLINE:
+        take_newlines(s);
+        break;
+    case CLASS_HAN:
+        take_other(s, class, s->costs->han);
+        break;
+    case CLASS_KANA:
+        take_other(s, class, s->costs->kana);
+        break;
+    case CLASS_HANGUL:
+        take_other(s, class, s->costs->hangul);
+        break;
+    case CLASS_ALPHABET:
+        take_other(s, class, s->costs->alphabet);
+        break;
+    case CLASS_SYMBOL:
+        take_other(s, class, s->costs->symbol);
+        break;
+    case CLASS_BYTE:
+    case CLASS_END:
+        take_other(s, CLASS_BYTE, s->costs->byte);
+        break;
+    }
+}
+
+size_t tokens_count(const char *text, size_t len, enum tokens_family family)
+{
+    struct scan s = {
+        .costs = &table[family < TOKENS_FAMILIES ? family : TOKENS_O200K],
+        .at = (const unsigned char *)text,
+        .end = (const unsigned char *)text + len,
+        .before = CLASS_END,
+    };
+
+    if (len == 0)
+        return 0;
+    while (s.at < s.end)
+        take_next(&s);
+    return s.cost < 100 ? 1 : (size_t)((s.cost + 50) / 100);
+}

@@ -1,0 +1,139 @@
+// The estimate against counts that vendors published: OpenAI's cookbook on counting tokens, and the
+// sample of Gemini's documentation.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/tokens.h"
+
+static size_t count(const char *text, enum tokens_family family)
+{
+    return tokens_count(text, strlen(text), family);
+}
+
+static void assert_near(size_t got, size_t published, size_t percent)
+{
+    size_t off = got > published ? got - published : published - got;
+
+    if (off * 100 > published * percent)
+        fail_msg("estimated %zu, published %zu", got, published);
+}
+
+static void test_empty_text_has_no_tokens_and_any_other_has_one(void **state)
+{
+    (void)state;
+    assert_int_equal(count("", TOKENS_O200K), 0);
+    assert_int_equal(count("a", TOKENS_O200K), 1);
+    assert_int_equal(count(" ", TOKENS_O200K), 1);
+    assert_int_equal(count("\n", TOKENS_O200K), 1);
+}
+
+// The six messages of the cookbook's example: 129 and 124 tokens, of which by its rules 39 are roles,
+// names and what stands between messages.
+static void test_a_paragraph_of_english_is_within_five_percent(void **state)
+{
+    static const char *const texts[] = {
+        "You are a helpful, pattern-following assistant that translates corporate jargon into "
+        "plain English.",
+        "New synergies will help drive top-line growth.",
+        "Things working well together will increase revenue.",
+        "Let's circle back when we have more bandwidth to touch base on opportunities for "
+        "increased leverage.",
+        "Let's talk later when we're less busy about how to do better.",
+        "This late pivot means we don't have time to boil the ocean for the client deliverable.",
+    };
+    size_t old = 0, new = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        old += count(texts[i], TOKENS_CL100K);
+        new += count(texts[i], TOKENS_O200K);
+    }
+    assert_near(old, 90, 5);
+    assert_near(new, 85, 5);
+}
+
+static void test_long_words_numbers_and_kana_are_near_their_published_counts(void **state)
+{
+    (void)state;
+    assert_near(count("antidisestablishmentarianism", TOKENS_CL100K), 6, 20);
+    assert_near(count("2 + 2 = 4", TOKENS_CL100K), 7, 20);
+    assert_near(count("お誕生日おめでとう", TOKENS_CL100K), 9, 20);
+    assert_near(count("お誕生日おめでとう", TOKENS_O200K), 8, 20);
+    assert_near(count("The quick brown fox jumps over the lazy dog.", TOKENS_GEMINI), 10, 20);
+}
+
+static void test_digits_come_in_threes_or_one_by_one(void **state)
+{
+    (void)state;
+    assert_int_equal(count("1234567", TOKENS_O200K), 3);
+    assert_int_equal(count("1234567", TOKENS_GEMINI), 7);
+}
+
+static void test_names_are_split_where_a_word_begins(void **state)
+{
+    (void)state;
+    assert_int_equal(count("readFile", TOKENS_O200K), 2);
+    assert_int_equal(count("HTTP", TOKENS_O200K), 1);
+}
+
+static void test_a_run_of_blanks_is_one_token_until_it_is_very_long(void **state)
+{
+    char blanks[1000];
+
+    (void)state;
+    memset(blanks, ' ', sizeof(blanks));
+    assert_int_equal(tokens_count(blanks, 20, TOKENS_O200K), 1);
+    assert_in_range(tokens_count(blanks, sizeof(blanks), TOKENS_O200K), 5, 50);
+}
+
+static void test_families_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_int_equal(tokens_family_find("claude", 6), TOKENS_CLAUDE);
+    assert_int_equal(tokens_family_find("qwen", 4), TOKENS_QWEN);
+    assert_int_equal(tokens_family_find("", 0), TOKENS_O200K);
+    assert_int_equal(tokens_family_find("claudes", 7), TOKENS_O200K);
+}
+
+// Whatever the bytes are and wherever the text is cut: it ends, in time, with a number.
+static void test_bytes_that_are_not_utf8_are_counted(void **state)
+{
+    static const char odd[] = "a\xC3\xA9\xE6\x97\xA5\xF0\x9F\x99\x82\xFF\xC0\x80\xED\xA0\x80\x80z";
+
+    (void)state;
+    for (size_t from = 0; from < sizeof(odd) - 1; from++) {
+        for (size_t len = 1; from + len < sizeof(odd); len++) {
+            // On its own in the heap, so that reading on is noticed.
+            char *copy = malloc(len);
+
+            assert_non_null(copy);
+            memcpy(copy, odd + from, len);
+            for (int family = 0; family < TOKENS_FAMILIES; family++)
+                assert_in_range(tokens_count(copy, len, (enum tokens_family)family), 1, 4 * len);
+            free(copy);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty_text_has_no_tokens_and_any_other_has_one),
+        cmocka_unit_test(test_a_paragraph_of_english_is_within_five_percent),
+        cmocka_unit_test(test_long_words_numbers_and_kana_are_near_their_published_counts),
+        cmocka_unit_test(test_digits_come_in_threes_or_one_by_one),
+        cmocka_unit_test(test_names_are_split_where_a_word_begins),
+        cmocka_unit_test(test_a_run_of_blanks_is_one_token_until_it_is_very_long),
+        cmocka_unit_test(test_families_are_found_by_name),
+        cmocka_unit_test(test_bytes_that_are_not_utf8_are_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -139,3 +139,18 @@ test("nonsense in a body that goes through never raises", function()
     end
   end
 end)
+
+test("thinking without a signature goes, whatever else the body holds", function()
+  local function body(block)
+    return '{"thinking":{"type":"adaptive"},"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a",'
+      .. '"signature":"EqOwn"},' .. block .. ',{"type":"text","text":"\\"signature\\": \\"\\""}]}]}'
+  end
+  for _, block in ipairs { '{"type":"thinking","thinking":"b"}', '{ "type" : "thinking", "thinking":"b" }',
+    '{"type":"thinking","thinking":"b","signature":""}', '{"type":"thinking","thinking":"b","signature":"sc1\\u007en~n~"}' } do
+    same(#clean("anthropic", body(block)).messages[1].content, 2)
+  end
+  local fine = body '{"type":"thinking","thinking":"b","signature" : "EqOther"}'
+  same(signatures.hygiene("anthropic", fine), fine)
+  local text = body '{"type":"tool_use","id":"1","name":"f","input":{"signature":""}}'
+  same(#clean("anthropic", text).messages[1].content, 3)
+end)

@@ -80,7 +80,8 @@ end
 local function find_call(pending, id, name)
   if id then
     for _, call in ipairs(pending) do
-      if call.id == id or call.name .. "__" .. id == call.id or call.name .. "__" .. call.id == id then
+      local prefix = call.name .. "__"
+      if call.id == id or prefix .. id == call.id or prefix .. call.id == id then
         return call
       end
     end
@@ -207,9 +208,12 @@ local function read_parts(state, content, turn, path, blocks)
       if block.type == "thinking" and block.text == "" and sig and sig.kind == "redacted" then
         block = { type = "redacted_thinking", sig = sig }
       end
-      if block.type ~= "thinking" or block.text ~= "" or block.sig then blocks[#blocks + 1] = block end
+      if block.type ~= "thinking" or block.text ~= "" or block.sig then
+        blocks[#blocks + 1] = block
+      end
     elseif extras and part.thought ~= true then
-      blocks[#blocks + 1] = { type = "opaque", dialect = "gemini", raw = json.raw(json.encode(part)) }
+      local raw = json.raw(json.encode(part))
+      blocks[#blocks + 1] = { type = "opaque", dialect = "gemini", raw = raw }
     end
   end
   if waiting then
@@ -222,7 +226,9 @@ local function read_contents(request, body)
   local previous
   for i, content in ipairs(parts.list(body, "contents", "")) do
     local path = path_of("contents", i)
-    if type(content) ~= "table" or json.is_array(content) then reject.bad(path, "must be an object") end
+    if type(content) ~= "table" or json.is_array(content) then
+      reject.bad(path, "must be an object")
+    end
     parts.canon(content, content_names)
     local native = fields.string(content, "role", path)
     if not native or native == "" then native = previous == "user" and "model" or "user" end
@@ -353,7 +359,8 @@ local function read_format(config, path, extras)
   if mime and mime ~= "application/json" and mime ~= "text/plain" then
     -- text/x.enum and what may come: nobody else has it.
     extras.responseMimeType = mime
-    extras.responseSchema, extras.responseJsonSchema = config.responseSchema, config.responseJsonSchema
+    extras.responseSchema = config.responseSchema
+    extras.responseJsonSchema = config.responseJsonSchema
     return nil
   end
   if given ~= nil then return { kind = "schema", schema = given } end
@@ -372,7 +379,8 @@ local function read_output(output, config, path)
     path = path_of(path, "imageConfig")
     local extras = parts.canon(image, image_names)
     output.image = {
-      aspect = fields.string(image, "aspectRatio", path), size = fields.string(image, "imageSize", path),
+      aspect = fields.string(image, "aspectRatio", path),
+      size = fields.string(image, "imageSize", path),
       extras = parts.extras(extras),
     }
   end
@@ -398,7 +406,8 @@ local function read_config(request, body)
     end
     request.stop[i] = stop
   end
-  local on, top = fields.boolean(config, "responseLogprobs", path), fields.integer(config, "logprobs", path)
+  local on = fields.boolean(config, "responseLogprobs", path)
+  local top = fields.integer(config, "logprobs", path)
   if on ~= nil or top then request.logprobs = { on = on ~= false, top = top } end
   request.reasoning = read_reasoning(config, path)
   request.format = read_format(config, path, extras)
@@ -425,7 +434,9 @@ end
 function M.decode(body, ctx)
   local found, problem = json.decode(body, SHAPE)
   if not found then reject.json(problem) end
-  if type(found) ~= "table" or json.is_array(found) then reject.bad(nil, "the body must be an object") end
+  if type(found) ~= "table" or json.is_array(found) then
+    reject.bad(nil, "the body must be an object")
+  end
   local extras = parts.canon(found, request_names) or {}
   -- Counting has a form that wraps the request.
   local inner = found.generateContentRequest

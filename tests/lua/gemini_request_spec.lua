@@ -466,3 +466,58 @@ test("gemini_cli: the envelope is taken off and put on for passthrough", functio
     assert(not fine and reject.is(problem))
   end
 end)
+
+test("gemini: a client's nonsense is read or refused, never anything else", function()
+  local values = { "null", "7", '""', '"x"', "true", "[]", "{}", "[[]]", "[null]", "[7]", '[{"a":[]}]', '{"a":1}' }
+  local places = { "%s", '{"request":%s}' }
+  for _, member in ipairs { "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings",
+    "cachedContent", "labels", "serviceTier", "sessionId", "generateContentRequest", "model", "other" } do
+    places[#places + 1] = '{"' .. member .. '":%s}'
+  end
+  for _, member in ipairs { "role", "parts", "other" } do
+    places[#places + 1] = '{"contents":[{"' .. member .. '":%s}]}'
+    places[#places + 1] = '{"systemInstruction":{"' .. member .. '":%s}}'
+  end
+  for _, member in ipairs { "text", "thought", "thoughtSignature", "inlineData", "fileData", "functionCall", "functionResponse",
+    "executableCode", "codeExecutionResult", "toolCall", "toolResponse", "videoMetadata", "other" } do
+    places[#places + 1] = '{"contents":[{"role":"model","parts":[{"' .. member .. '":%s},{"text":"a","' .. member .. '":%s}]}]}'
+  end
+  for object, members in pairs {
+    functionCall = { "id", "name", "args" }, functionResponse = { "id", "name", "response", "parts", "other" },
+    inlineData = { "mimeType", "data", "displayName" }, fileData = { "mimeType", "fileUri" },
+    toolCall = { "id", "toolType", "args" }, codeExecutionResult = { "outcome", "output" },
+  } do
+    for _, member in ipairs(members) do
+      places[#places + 1] = '{"contents":[{"role":"model","parts":[{"' .. object .. '":{"' .. member .. '":%s}}]}]}'
+    end
+  end
+  for _, member in ipairs { "temperature", "topK", "candidateCount", "maxOutputTokens", "stopSequences", "responseLogprobs", "logprobs",
+    "responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig", "imageConfig", "responseModalities", "other" } do
+    places[#places + 1] = '{"generationConfig":{"' .. member .. '":%s}}'
+  end
+  for _, member in ipairs { "thinkingLevel", "thinkingBudget", "includeThoughts" } do
+    places[#places + 1] = '{"generationConfig":{"thinkingConfig":{"' .. member .. '":%s}}}'
+  end
+  for _, member in ipairs { "name", "description", "parameters", "parametersJsonSchema", "other" } do
+    places[#places + 1] = '{"tools":[{"functionDeclarations":[{"name":"f","' .. member .. '":%s}]}]}'
+  end
+  for _, member in ipairs { "mode", "allowedFunctionNames" } do
+    places[#places + 1] = '{"toolConfig":{"functionCallingConfig":{"' .. member .. '":%s}}}'
+  end
+  for _, place in ipairs(places) do
+    for _, value in ipairs(values) do
+      local body = place:gsub("%%s", value)
+      for _, translator in ipairs { gemini, gemini_cli } do
+        local ctx = context()
+        local fine, result = pcall(translator.decode_request, body, ctx)
+        if fine then
+          assert(json.decode(translator.encode_request(result, ctx)), body)
+          ctx.client = { dialect = "chat" }
+          ctx.names, ctx.ids = names.map(result, ctx.caps), ids.map(result, ctx)
+          fine, result = pcall(normalise.run, result, ctx)
+        end
+        if not fine and not reject.is(result) then error(body .. ": " .. tostring(result)) end
+      end
+    end
+  end
+end)

@@ -179,6 +179,23 @@ local function same_kind(sig, block)
 end
 
 
+-- Clients keep the parts of a stream as they came: a thought in pieces, then its signature.  One of
+-- another vendor signs the whole thought, Google's the part before.
+local function join_thoughts(blocks, block, is_hidden)
+  local sig = block.sig
+  local own = sig.family == "google" or sig.family == "unknown"
+  if own and (block.text ~= "" or is_hidden) then return block end
+  local pieces, count = block.text, #blocks
+  while count > 0 and blocks[count].type == "thinking" and not blocks[count].sig do
+    pieces = blocks[count].text .. pieces
+    blocks[count] = nil
+    count = count - 1
+    if own then break end
+  end
+  block.text = pieces
+  return block
+end
+
 -- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
 local function read_parts(state, content, turn, path, blocks)
   local waiting
@@ -207,6 +224,8 @@ local function read_parts(state, content, turn, path, blocks)
       if sig then block.sig = same_kind(sig, block) end
       if block.type == "thinking" and block.text == "" and sig and sig.kind == "redacted" then
         block = { type = "redacted_thinking", sig = sig }
+      elseif block.type == "thinking" and block.sig and block.sig.family ~= "none" then
+        block = join_thoughts(blocks, block, part.text == nil)
       end
       if block.type ~= "thinking" or block.text ~= "" or block.sig then
         blocks[#blocks + 1] = block

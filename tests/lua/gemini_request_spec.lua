@@ -151,6 +151,25 @@ test("gemini: a carrier of another vendor is unwrapped from the client's base64"
   same(blocks[1].sig, { family = "anthropic", kind = "thinking", data = "ABC" })
 end)
 
+test("gemini: a thought that a client kept in pieces is whole again under its signature (61)", function()
+  local function thoughts(list)
+    local found = {}
+    local request = decode('{"contents":[{"role":"model","parts":[' .. list .. "]}]}")
+    for i, block in ipairs(request.turns[1].blocks) do
+      found[i] = block.text .. (block.sig and ":" .. block.sig.data or "")
+    end
+    return found
+  end
+  -- base64 of sc1~a~t~QUJD
+  local foreign = '"thought":true,"thoughtSignature":"c2MxfmF+dH5RVUpE"}'
+  local pieces = '{"text":"a","thought":true},{"text":"b","thought":true},'
+  same(thoughts(pieces .. '{"text":"",' .. foreign), { "ab:ABC" })
+  same(thoughts(pieces .. '{"text":"c",' .. foreign .. ',{"text":"",' .. foreign), { "abc:ABC", ":ABC" })
+  same(thoughts(pieces .. '{"text":"","thought":true,"thoughtSignature":"EgQKAgEC"}'), { "a", "b:EgQKAgEC" })
+  same(thoughts(pieces .. '{"text":"c","thought":true,"thoughtSignature":"EgQKAgEC"}'),
+    { "a", "b", "c:EgQKAgEC" })
+end)
+
 test("gemini: schemas in Google's dialect become JSON Schema", function()
   local request = decode [[{"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parameters":
     {"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true}},"required":["a"]}}]}]}]]

@@ -71,8 +71,8 @@ static enum class class_of_ascii(unsigned char c)
 
 static enum class class_of_point(uint32_t point)
 {
-    if (point < 0x00C0 || (point >= 0x2000 && point < 0x2E80) || (point >= 0x3000 && point < 0x3040) ||
-        (point >= 0xFF00 && point < 0xFF21))
+    if (point < 0x00C0 || (point >= 0x2000 && point < 0x2E80) ||
+        (point >= 0x3000 && point < 0x3040) || (point >= 0xFF00 && point < 0xFF21))
         return CLASS_SIGN;
     if (point >= 0x3040 && point < 0x3100)
         return CLASS_KANA;

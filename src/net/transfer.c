@@ -1,9 +1,8 @@
-// One upstream call: its request given to curl, its response collected, its end explained.
+// One upstream call from its start to its end, and its response as it is collected.
 
 #include "net/upstream_internal.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +60,18 @@ static bool take_field(struct call *c, const char *line, size_t n)
     return buf_append(&c->fields, colon, n) && buf_putc(&c->fields, '\0');
 }
 
+// The request is about to be sent, on a new connection or one that was kept.
+static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
+{
+    struct call *c = ctx;
+
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    c->local_port = local_port;
+    return CURL_PREREQFUNC_OK;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct call *c = ctx;
@@ -104,35 +115,44 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 
 // --- the end ---
 
-// Host and port of a URL for the log, without userinfo, path and query.
-static void describe_host(const char *url, bool with_port, char *out, size_t size)
+// Curl 7.88 to 8.14 queue the RST_STREAM of an HTTP/2 call that is given up, but send it with the
+// next frame of that connection, which may never come.  Touching another call makes curl send.
+// (One that waits for its client cannot be touched; it sends when it goes on.)
+static void flush_shared(struct call *c)
 {
-    CURLU *parsed = curl_url();
-    char *host = NULL, *port = NULL;
+    list_each(it, following, &c->up->active) {
+        struct call *other = list_entry(it, struct call, link);
 
-    snprintf(out, size, "the host");
-    if (parsed && !curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) &&
-        !curl_url_get(parsed, CURLUPART_HOST, &host, 0)) {
-        bool found = !curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-
-        if (with_port && found)
-            snprintf(out, size, "%.100s:%s", host, port);
-        else
-            snprintf(out, size, "%.100s", host);
+        if (other == c || other->paused || other->local_port != c->local_port)
+            continue;
+        // What goes wrong here is told by the next action of curl.
+        curl_easy_pause(other->easy, CURLPAUSE_SEND);
+        curl_easy_pause(other->easy, CURLPAUSE_CONT);
+        return;
     }
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(parsed);
 }
 
-static void finish(struct call *c, enum transfer_error error)
+static void take_from_curl(struct call *c, bool complete)
+{
+    // A call that is given up and has its connection for itself takes it along: the only sure way
+    // to end it.
+    if (!complete)
+        curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_multi_remove_handle(c->up->multi, c->easy);
+    c->added = false;
+    if (complete)
+        return;
+    curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 0L);
+    if (c->local_port)
+        flush_shared(c);
+}
+
+void call_finish(struct call *c, enum transfer_error error)
 {
     struct transfer *t = &c->public;
 
-    if (c->added) {
-        curl_multi_remove_handle(c->up->multi, c->easy);
-        c->added = false;
-    }
+    if (c->added)
+        take_from_curl(c, error == TRANSFER_OK);
     list_remove(&c->link);
     c->paused = false;
     t->error = error;
@@ -147,120 +167,7 @@ void call_fail(struct call *c, enum transfer_error error, const char *format, ..
     va_start(args, format);
     vsnprintf(c->public.message, sizeof(c->public.message), format, args);
     va_end(args);
-    finish(c, error);
-}
-
-// The connection could not be made.  `peer` is who curl talked to first, the proxy if there is one.
-static void fail_connect(struct call *c, CURLcode result, const char *peer)
-{
-    long os_error = 0;
-
-    curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &os_error);
-    if (result == CURLE_PROXY)
-        call_fail(c, TRANSFER_UNREACHABLE, "proxy %s refused to connect", peer);
-    else if (os_error == ECONNREFUSED)
-        call_fail(c, TRANSFER_UNREACHABLE, "connection refused by %s", peer);
-    else
-        call_fail(c, TRANSFER_UNREACHABLE, "cannot connect to %s: %s", peer,
-                  os_error ? strerror((int)os_error) : curl_easy_strerror(result));
-}
-
-static void fail_broken(struct call *c, CURLcode result)
-{
-    const char *when = c->public.head_done ? "" : " before an answer";
-    const char *text = "malformed response";
-
-    switch (result) {
-    case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-        call_fail(c, TRANSFER_BROKEN, "connection cut%s", when);
-        return;
-    case CURLE_RECV_ERROR:
-        // Curl gives bad chunks and broken connections the same code.
-        if (!strstr(c->error_text, "chunk") && !strstr(c->error_text, "hexadecimal")) {
-            call_fail(c, TRANSFER_BROKEN, "connection cut%s", when);
-            return;
-        }
-        text = "bad chunked encoding";
-        break;
-    case CURLE_BAD_CONTENT_ENCODING:
-        text = "bad compressed data";
-        break;
-    case CURLE_WRITE_ERROR:
-        text = c->public.head_done ? "response could not be stored"
-                                   : "response head is too large or malformed";
-        break;
-    case CURLE_OUT_OF_MEMORY:
-        text = "out of memory";
-        break;
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        text = "HTTP/2 stream error";
-        break;
-    default:
-        break;
-    }
-    call_fail(c, TRANSFER_BROKEN, "%s", text);
-}
-
-void call_ended(struct call *c, CURLcode result)
-{
-    bool proxied = c->proxy && *c->proxy;
-    const char *first = proxied ? c->proxy : c->url;
-    long tunnel = 0, sent = 0;
-    char peer[160], host[160];
-
-    if (result == CURLE_OK) {
-        // Curl 7.88 takes the end of the connection inside a head for a complete answer.
-        if (c->public.head_done)
-            finish(c, TRANSFER_OK);
-        else
-            fail_broken(c, CURLE_GOT_NOTHING);
-        return;
-    }
-    describe_host(first, true, peer, sizeof(peer));
-    describe_host(first, false, host, sizeof(host));
-    curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
-    curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
-    switch (result) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        call_fail(c, TRANSFER_UNREACHABLE, "could not resolve %s %s", proxied ? "proxy" : "host",
-                  host);
-        return;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PROXY:
-        fail_connect(c, result, peer);
-        return;
-    case CURLE_OPERATION_TIMEDOUT:
-        call_fail(c, TRANSFER_TIMEOUT, "no connection to %s within %g s", peer,
-                  c->connect_seconds);
-        return;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_CIPHER:
-        describe_host(c->url, true, peer, sizeof(peer));
-        call_fail(c, TRANSFER_UNREACHABLE, "TLS: %s%.120s (%s)",
-                  result == CURLE_PEER_FAILED_VERIFICATION ? "certificate refused: " : "",
-                  *c->error_text ? c->error_text : curl_easy_strerror(result), peer);
-        return;
-    case CURLE_URL_MALFORMAT:
-        call_fail(c, TRANSFER_UNREACHABLE, "the URL is malformed");
-        return;
-    default:
-        break;
-    }
-    if (tunnel >= 300 && !c->public.head_done)
-        call_fail(c, TRANSFER_UNREACHABLE, "proxy %s refused the tunnel with status %ld", peer,
-                  tunnel);
-    else if (result == CURLE_UNSUPPORTED_PROTOCOL && !sent)
-        call_fail(c, TRANSFER_UNREACHABLE, "the URL is neither http nor https");
-    else
-        fail_broken(c, result);
+    call_finish(c, error);
 }
 
 void call_check_limits(struct call *c, double now)
@@ -271,131 +178,6 @@ void call_check_limits(struct call *c, double now)
     } else if (!c->paused && now - c->last > c->idle_seconds) {
         call_fail(c, TRANSFER_TIMEOUT, "silent for %g s", c->idle_seconds);
     }
-}
-
-// --- the request ---
-
-static bool has_field(const char *const *fields, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (; fields && *fields; fields++)
-        if (strncasecmp(*fields, name, n) == 0 && (*fields)[n] == ':')
-            return true;
-    return false;
-}
-
-// Writes one field as curl wants it: an empty value is spelt `Name;`.
-static size_t put_field(char *out, const char *field)
-{
-    size_t n = strlen(field);
-    const char *colon = strchr(field, ':');
-
-    memcpy(out, field, n + 1);
-    if (colon && colon[1 + strspn(colon + 1, " \t")] == '\0') {
-        n = (size_t)(colon - field) + 1;
-        out[n - 1] = ';';
-        out[n] = '\0';
-    }
-    return n + 1;
-}
-
-// Copies the request fields into one block: list nodes first, text behind.  False without memory.
-static bool copy_fields(struct call *c, const struct transfer_request *request,
-                        struct curl_slist **list)
-{
-    const char *extra[3];
-    size_t count = 0, extras = 0, bytes = 0;
-    struct curl_slist *nodes;
-    char *text;
-
-    while (request->fields && request->fields[count])
-        bytes += strlen(request->fields[count++]) + 1;
-    extra[extras++] = "Expect:"; // none: it would cost a round trip
-    if (!has_field(request->fields, "content-type"))
-        extra[extras++] = "Content-Type:"; // none: curl would say that it is a form
-    if (c->proxy && *c->proxy)
-        extra[extras++] = "Proxy-Connection:"; // none: a plain forward proxy may pass it on
-    bytes += 64 + (count + extras) * sizeof(*nodes);
-    if (bytes > c->block_cap) {
-        void *fresh = realloc(c->block, bytes);
-
-        if (!fresh)
-            return false;
-        c->block = fresh;
-        c->block_cap = bytes;
-    }
-    nodes = c->block;
-    text = (char *)(nodes + count + extras);
-    for (size_t i = 0; i < count + extras; i++) {
-        nodes[i].data = text;
-        nodes[i].next = i + 1 < count + extras ? &nodes[i + 1] : NULL;
-        if (i < count) {
-            text += put_field(text, request->fields[i]);
-        } else {
-            strcpy(text, extra[i - count]);
-            text += strlen(text) + 1;
-        }
-    }
-    *list = nodes;
-    return true;
-}
-
-static bool request_is_clean(const struct transfer_request *request)
-{
-    const char *method = request->method;
-
-    if (!*method)
-        return false;
-    for (; *method; method++)
-        if (!isalnum((unsigned char)*method) && *method != '-' && *method != '_')
-            return false;
-    for (const char *const *f = request->fields; f && *f; f++)
-        if ((*f)[strcspn(*f, "\r\n")])
-            return false;
-    return true;
-}
-
-static CURLcode set_method(CURL *easy, const struct transfer_request *request)
-{
-    const char *method = request->method, *custom = method;
-    bool post = strcmp(method, "POST") == 0, body = request->body && request->body_len;
-    CURLcode rc = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
-
-    if (body || post || !strcmp(method, "PUT") || !strcmp(method, "PATCH")) {
-        curl_off_t len = body ? (curl_off_t)request->body_len : 0;
-
-        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len);
-        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? request->body : "");
-        custom = post ? NULL : method;
-    } else if (strcmp(method, "HEAD") == 0) {
-        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        custom = NULL;
-    } else {
-        rc = rc ? rc : curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-        custom = strcmp(method, "GET") == 0 ? NULL : method;
-    }
-    return rc ? rc : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom);
-}
-
-static CURLcode set_request(struct call *c, const struct transfer_request *request,
-                            const char *no_proxy)
-{
-    struct curl_slist *list;
-    CURLcode rc;
-
-    if (!copy_fields(c, request, &list))
-        return CURLE_OUT_OF_MEMORY;
-    rc = set_method(c->easy, request);
-    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_URL, request->url);
-    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, list);
-    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_PROXY, c->proxy);
-    rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_NOPROXY, no_proxy);
-    if (c->up->env.resolve) // each multi handle has to learn them
-        rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_RESOLVE, c->up->env.resolve);
-    return rc ? rc
-              : curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                 (long)(c->connect_seconds * 1000) + 1);
 }
 
 // --- life ---
@@ -427,6 +209,8 @@ static struct call *call_new(struct upstream *u)
     if (!c->easy || !upstream_prepare_easy(u, c->easy) ||
         curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c) ||
         curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error_text) ||
+        curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_connected) ||
+        curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c) ||
         curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header) ||
         curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c) ||
         curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body) ||
@@ -476,7 +260,7 @@ struct transfer *transfer_start(struct upstream *u, const struct transfer_reques
         call_fail(c, TRANSFER_UNREACHABLE, "shut down");
         return t;
     }
-    if (!request_is_clean(request)) {
+    if (!transfer_request_is_clean(request)) {
         call_fail(c, TRANSFER_UNREACHABLE, "the method or a request field is malformed");
         return t;
     }
@@ -485,7 +269,7 @@ struct transfer *transfer_start(struct upstream *u, const struct transfer_reques
                   "the proxy URL cannot be used (http, https, socks5 and socks5h can)");
         return t;
     }
-    rc = set_request(c, request, no_proxy);
+    rc = call_set_request(c, request, no_proxy);
     if (rc != CURLE_OK || curl_multi_add_handle(u->multi, c->easy) != CURLM_OK) {
         call_ended(c, rc ? rc : CURLE_OUT_OF_MEMORY);
         return t;
@@ -536,7 +320,7 @@ void transfer_free(struct transfer *t)
         return;
     u = c->up;
     if (c->added)
-        finish(c, TRANSFER_BROKEN);
+        call_finish(c, TRANSFER_BROKEN);
     list_remove(&c->change);
     if (!u->multi || u->idle_count >= IDLE_CALLS) {
         call_destroy(c);
@@ -556,6 +340,7 @@ void transfer_free(struct transfer *t)
     t->message[0] = '\0';
     t->head_at = 0;
     c->head_status = 0;
+    c->local_port = 0;
     c->proxy = NULL;
     c->error_text[0] = '\0';
     list_append(&u->idle, &c->link);

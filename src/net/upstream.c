@@ -25,7 +25,8 @@ struct socket_watch {
     curl_socket_t fd;
     int wanted;   // UV_READABLE and UV_WRITABLE, as curl wants
     int armed;    // as libuv watches
-    bool ours;    // made by open_socket(), so close_socket() will tell its end
+    bool ours;    // made by open_socket()
+    bool connected;
     bool polling; // `poll` is initialised
 };
 
@@ -154,6 +155,18 @@ static void on_socket_event(uv_poll_t *poll, int status, int events)
     upstream_acted(u);
 }
 
+// Whether close_socket() will tell the end of the socket.  It does not when curl closes one of the
+// resolver's, or one whose connection was not made in time or not wanted any more.
+static bool watch_will_be_closed(struct socket_watch *w)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+
+    if (w->ours && !w->connected)
+        w->connected = getpeername(w->fd, (struct sockaddr *)&peer, &size) == 0;
+    return w->connected;
+}
+
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
 {
     struct upstream *u = ctx;
@@ -165,11 +178,10 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, voi
         if (!w)
             return 0;
         w->wanted = 0;
-        // A socket of the resolver is closed behind our back right after this.
-        if (!w->ours)
-            watch_free(w);
-        else
+        if (watch_will_be_closed(w))
             watch_arm(w);
+        else
+            watch_free(w);
         return 0;
     }
     if (!w)
@@ -193,6 +205,9 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
     (void)purpose;
     if (fd < 0)
         return CURL_SOCKET_BAD;
+    w = watch_find(u, fd);
+    if (w) // closed behind our back, and the number used again
+        watch_free(w);
     w = watch_new(u, fd);
     if (!w) {
         close(fd);

@@ -1,4 +1,4 @@
-// upstream_internal.h - what upstream.c, transfer.c and upstream_environment.c share.
+// upstream_internal.h - what upstream.c, upstream_environment.c and transfer*.c share.
 //
 // Reentrancy: curl calls us back from inside its own functions.  Those callbacks only store bytes
 // and queue the transfer on `changed`; the user is called from upstream_dispatch(), never from
@@ -58,6 +58,7 @@ struct call {
     const char *url, *proxy;
     bool added; // curl works on it
     bool paused;
+    int local_port;    // of the connection in use, 0 before; HTTP/2 calls may share one
     int head_status;   // of the head being read
     struct buf fields; // "name\0value\0" of the head being read, or read
     double last;       // when the upstream last gave something, or we let it go on
@@ -82,13 +83,23 @@ void upstream_changed(struct call *c);
 // Makes the limit timer run.
 void upstream_watch_limits(struct upstream *u);
 
-// Curl is done with the call.
+// Whether nothing in it would change the shape of the request on the wire.
+bool transfer_request_is_clean(const struct transfer_request *request);
+
+// Tells curl of the request; its fields are copied.
+CURLcode call_set_request(struct call *c, const struct transfer_request *request,
+                          const char *no_proxy);
+
+// Takes the call from curl (its connection is closed if it was in use) and ends it.
+void call_finish(struct call *c, enum transfer_error error);
+
+// Curl is done with the call: finishes it, or says why it failed.
 void call_ended(struct call *c, CURLcode result);
 
 // Ends the call when it exceeded a limit.
 void call_check_limits(struct call *c, double now);
 
-// Takes the call from curl (its connection is closed if it was in use) and ends it.
+// Finishes the call with a message for the log.
 void call_fail(struct call *c, enum transfer_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

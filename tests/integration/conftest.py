@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from support.authority import Authority  # noqa: E402
 from support.proxy import Proxy, binary, entry  # noqa: E402
-from support.socks import Connect, Socks5  # noqa: E402
+from support.socks import Connect, Refusing, Socks5  # noqa: E402
 from support.upstream import Upstream  # noqa: E402
 
 
@@ -83,7 +83,8 @@ def make_forward():
     made = []
 
     def make(kind, **options):
-        made.append({"socks5": Socks5, "http": Connect}[kind](**options))
+        kinds = {"socks5": Socks5, "http": Connect, "refusing": Refusing}
+        made.append(kinds[kind](**options))
         return made[-1]
 
     yield make

@@ -7,27 +7,14 @@ import ssl
 import pytest
 
 from support.authority import Authority
-from support.proxy import entry, eventually
+from support.proxy import NAME, at_port, env, eventually
 from support.upstream import chat_chunks, sse
-
-NAME = "openrouter.ai"
 
 
 @pytest.fixture
 def router(make_upstream, authority):
     """An upstream that answers as openrouter.ai."""
     return make_upstream(tls=authority.server_context(NAME), keys=["sk-upstream-one"])
-
-
-def at_port(upstream, path="/api/v1"):
-    """The real name, on the port of the scripted upstream."""
-    return {**entry(upstream), "name": "openrouter",
-            "base-url": f"https://{NAME}:{upstream.port}{path}"}
-
-
-def env(upstream, authority):
-    return {"CLIPROXY_RESOLVE": f"{NAME}:{upstream.port}:127.0.0.1",
-            "SSL_CERT_FILE": str(authority.certificate)}
 
 
 @pytest.mark.smoke

@@ -568,6 +568,55 @@ static void a_cancelled_call_closes_its_connection_at_once(void **state)
     server_end(s);
 }
 
+// A port whose queue of connections is full, so that a further one hangs.
+static int fill_queue(int fds[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fds[0], (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fds[0], 0), 0);
+    getsockname(fds[0], (struct sockaddr *)&address, &size);
+    for (int i = 1; i < 4; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(fds[i], (struct sockaddr *)&address, size);
+    }
+    return ntohs(address.sin_port);
+}
+
+static void a_connection_given_up_while_it_is_made_leaves_nothing_behind(void **state)
+{
+    struct server *s = server_begin(keep_answering, NULL);
+    int fds[4];
+    char url[64];
+
+    (void)state;
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", fill_queue(fds));
+    for (int i = 0; i < 4; i++) {
+        struct transfer_request hanging = {.method = "GET", .url = url, .connect_seconds = 0.05};
+        struct transfer *t = start(&hanging);
+
+        if (i % 2 == 0) { // else it is cancelled
+            turn_until(is_done, t);
+            assert_int_equal(t->error, TRANSFER_TIMEOUT);
+        } else {
+            uv_run(&test.loop, UV_RUN_NOWAIT);
+            assert_false(t->done);
+        }
+        transfer_free(t);
+        upstream_trim(test.up);
+        // Its socket has the number of the one that was given up.
+        t = fetch((struct transfer_request){.url = on_server(s)});
+        assert_int_equal(t->error, TRANSFER_OK);
+        transfer_free(t);
+        upstream_trim(test.up);
+    }
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    server_end(s);
+}
+
 static void free_on_change(struct transfer *t)
 {
     *(bool *)t->owner = true;
@@ -969,6 +1018,7 @@ int main(void)
         TEST(a_response_may_be_split_anywhere),
         TEST(a_silent_upstream_is_given_up),
         TEST(a_cancelled_call_closes_its_connection_at_once),
+        TEST(a_connection_given_up_while_it_is_made_leaves_nothing_behind),
         TEST(a_call_may_be_freed_from_its_own_callback),
         TEST(unreachable_hosts_are_named_without_the_query),
         TEST(a_slow_consumer_pauses_the_upstream),

@@ -229,3 +229,18 @@ def entry(upstream, keys=("sk-upstream-one",), name="scripted", **extra):
                for k in keys]
     return {"name": name, "base-url": upstream.url, "api-key-entries": entries,
             "models": [{"name": "vendor/real-model", "alias": "nice"}], **extra}
+
+
+NAME = "openrouter.ai"
+
+
+def at_port(upstream, path="/api/v1", **extra):
+    """An entry under the real name of a provider, on the port of the scripted upstream."""
+    return {**entry(upstream), "name": "openrouter",
+            "base-url": f"https://{NAME}:{upstream.port}{path}", **extra}
+
+
+def env(upstream, authority):
+    """What leads that name to the scripted upstream, with a certificate that is trusted."""
+    return {"CLIPROXY_RESOLVE": f"{NAME}:{upstream.port}:127.0.0.1",
+            "SSL_CERT_FILE": str(authority.certificate)}

@@ -1,4 +1,5 @@
-"""Forward proxies that record their use: SOCKS5 (with or without a password) and HTTP CONNECT.
+"""Forward proxies that record their use: SOCKS5 (with or without a password) and HTTP CONNECT, with
+or without TLS to the proxy itself.
 
 Whatever name is asked for, the connection goes to this machine.
 """
@@ -10,8 +11,8 @@ import urllib.parse
 
 
 class ForwardProxy:
-    def __init__(self, user=None, password=None):
-        self.user, self.password = user, password
+    def __init__(self, user=None, password=None, tls=None):
+        self.user, self.password, self.tls = user, password, tls
         self.used = []  # (host, port) of each tunnel
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -21,7 +22,8 @@ class ForwardProxy:
     @property
     def url(self):
         login = f"{self.user}:{self.password}@" if self.user else ""
-        return f"{self.scheme}://{login}127.0.0.1:{self.port}"
+        scheme = "https" if self.tls else self.scheme
+        return f"{scheme}://{login}127.0.0.1:{self.port}"
 
     def close(self):
         self._listener.close()
@@ -37,6 +39,8 @@ class ForwardProxy:
     def _serve(self, sock):
         with sock:
             try:
+                if self.tls:
+                    sock = self.tls.wrap_socket(sock, server_side=True)
                 target = self.greet(sock)
                 if target is None:
                     self.refused += 1
@@ -105,6 +109,26 @@ class Socks5(ForwardProxy):
 
     def confirm(self, sock, far):
         sock.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+
+
+class Refusing(ForwardProxy):
+    """An HTTP proxy that gives one answer to everything; None: it says nothing."""
+    scheme = "http"
+
+    def __init__(self, answer, **options):
+        self.answer, self.asked = answer, []
+        super().__init__(**options)
+
+    def greet(self, sock):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += exactly(sock, 1)
+        self.asked.append(head.split(b"\r\n")[0].decode())
+        if self.answer is None:
+            while sock.recv(1000):
+                pass
+        else:
+            sock.sendall(self.answer)
 
 
 class Connect(ForwardProxy):

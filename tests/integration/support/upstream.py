@@ -248,6 +248,8 @@ def redirect(where):
 # --- the server -------------------------------------------------------------------------------
 
 class Upstream:
+    version = "HTTP/1.1"
+
     def __init__(self, tls=None, keys=None, allowed=(), agents=("cli-proxy-api/",)):
         """`tls` is an ssl context; with `keys` any other Authorization is a problem; `allowed`
         headers may come although they are forbidden, and a User-Agent begins as one of `agents`."""
@@ -353,7 +355,7 @@ class Upstream:
     def _check(self, r, version):
         wrong = []
         names = [n.lower() for n, _ in r.headers]
-        if version != "HTTP/1.1":
+        if version != self.version:
             wrong.append(f"version {version}")
         for name in names:
             if name in FORBIDDEN - self.allowed or name.startswith(("x-forwarded-", "proxy-")):
@@ -373,11 +375,14 @@ class Upstream:
         wrong += [f"client secret {s} arrived upstream" for s in self.secrets if s in wire]
         self.problems += [f"{r.method} {r.path}: {w}" for w in wrong]
 
-    def _answer(self, sock, request):
+    def _next_action(self, request):
         with self._news:
             self.requests.append(request)
-            action = self.script.pop(0) if self.script else self.standing
             self._news.notify_all()
+            return self.script.pop(0) if self.script else self.standing
+
+    def _answer(self, sock, request):
+        action = self._next_action(request)
         conversation = Conversation(sock, request)
         try:
             action(conversation)

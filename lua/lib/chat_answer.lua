@@ -312,7 +312,8 @@ function add.text(block, made)
 end
 
 local function add_detail(block, made, text)
-  local detail = reasoning.detail(block.sig, #made.details, block.text ~= nil and block.text ~= "", text)
+  local has_text = block.text ~= nil and block.text ~= ""
+  local detail = reasoning.detail(block.sig, #made.details, has_text, text)
   if detail then made.details[#made.details + 1] = detail end
 end
 

@@ -14,7 +14,7 @@ function M.is_whole(text)
   return (peek(text))
 end
 
-local QUOTE, SINGLE, ESCAPE, OPEN, CLOSE = 34, 39, 92, 123, 125
+local QUOTE, SINGLE, ESCAPE, OPEN = 34, 39, 92, 123
 
 -- The end of the object a text begins with; nil when it does not end.
 local function end_of_object(text)

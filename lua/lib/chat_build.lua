@@ -357,13 +357,14 @@ function M.messages(request, ctx)
   for i = 1, #turns do
     local turn = turns[i]
     local path = "turns[" .. i - 1 .. "]"
-    if turn.role == "instruction" and has_calls(messages[#messages]) and is_answer(turns[i + 1]) then
+    local before_answer = is_answer(turns[i + 1])
+    if turn.role == "instruction" and before_answer and has_calls(messages[#messages]) then
       -- Nothing may stand between a call and its result.
       held = held or {}
       held[#held + 1] = turn
     else
       on[turn.role](turn, ctx, path, messages)
-      if held and not is_answer(turns[i + 1]) then
+      if held and not before_answer then
         for _, each in ipairs(held) do on.instruction(each, ctx, path, messages) end
         held = nil
       end

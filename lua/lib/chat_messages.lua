@@ -49,7 +49,9 @@ end
 local function call(turn_index, blocks, id, name, args)
   if is_blank(args) then args = "{}" end
   if not id or id == "" then id = ids.missing(turn_index, #blocks, name, args) end
-  return { type = "tool_call", kind = "function", id = id, name = name, args = args, complete = true }
+  return {
+    type = "tool_call", kind = "function", id = id, name = name, args = args, complete = true,
+  }
 end
 
 local function google_signature(native)

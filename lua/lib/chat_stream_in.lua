@@ -90,7 +90,8 @@ local function choice_state(index, ctx, emit)
     if sig.kind == "redacted" then
       close()
       return emit {
-        type = "block_stop", choice = choice, idx = start { type = "redacted_thinking", sig = sig },
+        type = "block_stop", choice = choice,
+        idx = start { type = "redacted_thinking", sig = sig },
       }
     end
     local idx = enter("thinking", { type = "thinking", text = "", form = "raw" })
@@ -180,7 +181,8 @@ local function choice_state(index, ctx, emit)
         on_parts(is_array(content) and content or { content }, logprobs)
       end
       if type(pieces) == "table" then on_calls(is_array(pieces) and pieces or { pieces }) end
-      if delta.refusal or delta.annotations or delta.images or delta.audio or delta.function_call then
+      if delta.refusal or delta.annotations or delta.images or delta.audio
+          or delta.function_call then
         on_rare(delta)
       end
     end
@@ -232,7 +234,8 @@ function M.new(ctx)
   local function start(chunk)
     started = true
     emit {
-      type = "start", id = soft.filled(chunk, "id") or "", model = soft.string(chunk, "model") or "",
+      type = "start", id = soft.filled(chunk, "id") or "",
+      model = soft.string(chunk, "model") or "",
       created = soft.integer(chunk, "created") or 0,
       service_tier = soft.string(chunk, "service_tier"),
     }

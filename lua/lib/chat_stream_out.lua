@@ -4,10 +4,10 @@
 
 local answer = require "lib.chat_answer"
 local build = require "lib.chat_build"
+local ir = require "lib.ir"
 local json = require "json"
 local problems = require "lib.problems"
 local reasoning = require "lib.chat_reasoning"
-local ir = require "lib.ir"
 local stops = require "lib.stops"
 
 local array, encode = json.array, json.encode
@@ -35,7 +35,8 @@ function M.new(ctx)
 
   -- `delta` and `more` are JSON text.
   local function chunk(index, delta, more)
-    send(choice_head .. index .. ',"delta":' .. delta .. (more or ',"finish_reason":null') .. "}]" .. tail)
+    send(choice_head .. index .. ',"delta":' .. delta .. (more or ',"finish_reason":null') .. "}]"
+      .. tail)
   end
 
   local function begin(event)
@@ -118,8 +119,9 @@ function M.new(ctx)
       and ',"type":"custom","custom":{"name":' .. name .. ',"input":""}'
       or ',"type":"function","function":{"name":' .. name .. ',"arguments":""}'
     local extra = answer.extra_content(skeleton.sig)
-    chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. ',"id":' .. encode(skeleton.id or "")
-      .. body .. (extra and ',"extra_content":' .. encode(extra) or "") .. "}]}")
+    chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. ',"id":'
+      .. encode(skeleton.id or "") .. body .. (extra and ',"extra_content":' .. encode(extra) or "")
+      .. "}]}")
   end
 
   function on.block_start(event)
@@ -138,7 +140,8 @@ function M.new(ctx)
 
   local function call_delta(choice, block, text)
     block.has_args = true
-    local body = block.skeleton.kind == "custom" and ',"custom":{"input":' or ',"function":{"arguments":'
+    local body = block.skeleton.kind == "custom" and ',"custom":{"input":'
+      or ',"function":{"arguments":'
     chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. body .. encode(text) .. "}}]}")
   end
 
@@ -257,7 +260,8 @@ function M.new(ctx)
   local function annotate(choice)
     local notes = array {}
     for _, cited in ipairs(choice.cited) do
-      notes[#notes + 1] = answer.annotation(cited[1], cited[2], cited[3] or choice.length - cited[2])
+      local length = cited[3] or choice.length - cited[2]
+      notes[#notes + 1] = answer.annotation(cited[1], cited[2], length)
     end
     if notes[1] then chunk(choice.index, '{"annotations":' .. encode(notes) .. "}") end
   end
@@ -302,7 +306,8 @@ function M.new(ctx)
       on["end"]()
     else
       on.error { error = {
-        kind = "truncated", status = 502, message = "the upstream's answer broke off", phase = "mid",
+        kind = "truncated", status = 502, phase = "mid",
+        message = "the upstream's answer broke off",
       } }
     end
     return out

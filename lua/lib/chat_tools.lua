@@ -51,7 +51,8 @@ local function read_function(native, path)
     description = fields.string(object, "description", at), schema = schema(object),
     strict = fields.boolean(object, "strict", at), cache = parts.cache(native),
     defer = soft.boolean(native, "defer_loading"),
-    extras = object ~= native and parts.extras(object, IN_FUNCTION) or parts.extras(native, IN_TOOL),
+    extras = object ~= native and parts.extras(object, IN_FUNCTION)
+      or parts.extras(native, IN_TOOL),
   }
 end
 
@@ -98,9 +99,11 @@ end
 
 local function search(native)
   local filters = soft.object(native, "filters")
+  local function domains(name)
+    return strings(soft.list(filters, name) or soft.list(native, name))
+  end
   return {
-    allowed = strings(soft.list(filters, "allowed_domains") or soft.list(native, "allowed_domains")),
-    blocked = strings(soft.list(filters, "blocked_domains") or soft.list(native, "blocked_domains")),
+    allowed = domains "allowed_domains", blocked = domains "blocked_domains",
     location = location(soft.object(native, "user_location")),
     max_uses = soft.integer(native, "max_uses"),
     context_size = soft.string(native, "search_context_size"),

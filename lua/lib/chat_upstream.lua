@@ -6,7 +6,7 @@ local ir = require "lib.ir"
 local json = require "json"
 local thinking = require "lib.thinking"
 
-local array, ipairs, next, null, type = json.array, ipairs, next, json.null, type
+local array, ipairs, next = json.array, ipairs, next
 
 local M = {}
 
@@ -144,7 +144,9 @@ local ORDER = { "image", "text", "audio", "video" }
 local function add_output(body, request, ctx)
   local output = request.output
   local modalities = output.modalities
-  if next(modalities) ~= nil and not (modalities.text and next(modalities, next(modalities)) == nil) then
+  local first = next(modalities)
+  local only_text = first == "text" and next(modalities, first) == nil
+  if first and not only_text then
     local list = array {}
     for _, name in ipairs(ORDER) do
       if modalities[name] then list[#list + 1] = name end

@@ -139,7 +139,9 @@ function bodies.chat(body)
       out.add(native.arguments)
     end
   end
-  for _, tool in ipairs(each(found.tools)) do add_function(out, soft.object(tool, "function") or {}) end
+  for _, tool in ipairs(each(found.tools)) do
+    add_function(out, soft.object(tool, "function") or {})
+  end
   for _, native in ipairs(each(found.functions)) do add_function(out, native) end
   out.add(found.tool_choice)
   out.add(found.response_format)

@@ -48,7 +48,9 @@ end
 function add.text(answer, block)
   if block.text == "" and not shown_signature(block.sig) then return end
   push(answer, { text = block.text }, block.sig)
-  for _, citation in ipairs(block.citations or NOTHING) do answer.grounds.cite(citation, block.text) end
+  for _, citation in ipairs(block.citations or NOTHING) do
+    answer.grounds.cite(citation, block.text)
+  end
   if block.logprobs then answer.logprobs = block.logprobs end
   answer.said = true
 end
@@ -91,7 +93,8 @@ add.image, add.audio, add.video, add.document = add_media, add_media, add_media,
 
 local function add_server(answer, block)
   if block.tool == "web_search" and not (block.extras and block.extras.gemini) then
-    if block.type == "server_call" then answer.grounds.call(block) else answer.grounds.result(block) end
+    local grounds = answer.grounds
+    if block.type == "server_call" then grounds.call(block) else grounds.result(block) end
     return
   end
   local part = parts.write_server(block)
@@ -110,7 +113,8 @@ end
 
 local function new_answer(ctx)
   return {
-    ctx = ctx, parts = json.array {}, grounds = grounding.collector(), thoughts = shows_thoughts(ctx),
+    ctx = ctx, parts = json.array {}, grounds = grounding.collector(),
+    thoughts = shows_thoughts(ctx),
   }
 end
 
@@ -416,7 +420,8 @@ function M.encoder(ctx, wrapped)
     end,
     eof = function()
       if ended then return NOTHING end
-      return on.error { error = problems.new("truncated", "the upstream's answer broke off", "mid") }
+      local found = problems.new("truncated", "the upstream's answer broke off", "mid")
+      return on.error { error = found }
     end,
   }
 end

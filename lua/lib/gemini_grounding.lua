@@ -79,7 +79,8 @@ end
 --- @return table[] citations
 function M.recited(meta, text)
   local found = {}
-  for _, source in ipairs(soft.list(meta, "citationSources") or soft.list(meta, "citations") or {}) do
+  local sources = soft.list(meta, "citationSources") or soft.list(meta, "citations")
+  for _, source in ipairs(sources or {}) do
     local url = soft.filled(source, "uri")
     if url then
       found[#found + 1] = {

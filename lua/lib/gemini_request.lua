@@ -80,7 +80,8 @@ end
 local function find_call(pending, id, name)
   if id then
     for _, call in ipairs(pending) do
-      if call.id == id or call.name .. "__" .. id == call.id or call.name .. "__" .. call.id == id then
+      local prefix = call.name .. "__"
+      if call.id == id or prefix .. id == call.id or prefix .. call.id == id then
         return call
       end
     end
@@ -178,6 +179,23 @@ local function same_kind(sig, block)
 end
 
 
+-- Clients keep the parts of a stream as they came: a thought in pieces, then its signature.  One of
+-- another vendor signs the whole thought, Google's the part before.
+local function join_thoughts(blocks, block, is_hidden)
+  local sig = block.sig
+  local own = sig.family == "google" or sig.family == "unknown"
+  if own and (block.text ~= "" or is_hidden) then return block end
+  local pieces, count = block.text, #blocks
+  while count > 0 and blocks[count].type == "thinking" and not blocks[count].sig do
+    pieces = blocks[count].text .. pieces
+    blocks[count] = nil
+    count = count - 1
+    if own then break end
+  end
+  block.text = pieces
+  return block
+end
+
 -- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
 local function read_parts(state, content, turn, path, blocks)
   local waiting
@@ -206,10 +224,15 @@ local function read_parts(state, content, turn, path, blocks)
       if sig then block.sig = same_kind(sig, block) end
       if block.type == "thinking" and block.text == "" and sig and sig.kind == "redacted" then
         block = { type = "redacted_thinking", sig = sig }
+      elseif block.type == "thinking" and block.sig and block.sig.family ~= "none" then
+        block = join_thoughts(blocks, block, part.text == nil)
       end
-      if block.type ~= "thinking" or block.text ~= "" or block.sig then blocks[#blocks + 1] = block end
+      if block.type ~= "thinking" or block.text ~= "" or block.sig then
+        blocks[#blocks + 1] = block
+      end
     elseif extras and part.thought ~= true then
-      blocks[#blocks + 1] = { type = "opaque", dialect = "gemini", raw = json.raw(json.encode(part)) }
+      local raw = json.raw(json.encode(part))
+      blocks[#blocks + 1] = { type = "opaque", dialect = "gemini", raw = raw }
     end
   end
   if waiting then
@@ -222,7 +245,9 @@ local function read_contents(request, body)
   local previous
   for i, content in ipairs(parts.list(body, "contents", "")) do
     local path = path_of("contents", i)
-    if type(content) ~= "table" or json.is_array(content) then reject.bad(path, "must be an object") end
+    if type(content) ~= "table" or json.is_array(content) then
+      reject.bad(path, "must be an object")
+    end
     parts.canon(content, content_names)
     local native = fields.string(content, "role", path)
     if not native or native == "" then native = previous == "user" and "model" or "user" end
@@ -353,7 +378,8 @@ local function read_format(config, path, extras)
   if mime and mime ~= "application/json" and mime ~= "text/plain" then
     -- text/x.enum and what may come: nobody else has it.
     extras.responseMimeType = mime
-    extras.responseSchema, extras.responseJsonSchema = config.responseSchema, config.responseJsonSchema
+    extras.responseSchema = config.responseSchema
+    extras.responseJsonSchema = config.responseJsonSchema
     return nil
   end
   if given ~= nil then return { kind = "schema", schema = given } end
@@ -372,7 +398,8 @@ local function read_output(output, config, path)
     path = path_of(path, "imageConfig")
     local extras = parts.canon(image, image_names)
     output.image = {
-      aspect = fields.string(image, "aspectRatio", path), size = fields.string(image, "imageSize", path),
+      aspect = fields.string(image, "aspectRatio", path),
+      size = fields.string(image, "imageSize", path),
       extras = parts.extras(extras),
     }
   end
@@ -398,7 +425,8 @@ local function read_config(request, body)
     end
     request.stop[i] = stop
   end
-  local on, top = fields.boolean(config, "responseLogprobs", path), fields.integer(config, "logprobs", path)
+  local on = fields.boolean(config, "responseLogprobs", path)
+  local top = fields.integer(config, "logprobs", path)
   if on ~= nil or top then request.logprobs = { on = on ~= false, top = top } end
   request.reasoning = read_reasoning(config, path)
   request.format = read_format(config, path, extras)
@@ -425,7 +453,9 @@ end
 function M.decode(body, ctx)
   local found, problem = json.decode(body, SHAPE)
   if not found then reject.json(problem) end
-  if type(found) ~= "table" or json.is_array(found) then reject.bad(nil, "the body must be an object") end
+  if type(found) ~= "table" or json.is_array(found) then
+    reject.bad(nil, "the body must be an object")
+  end
   local extras = parts.canon(found, request_names) or {}
   -- Counting has a form that wraps the request.
   local inner = found.generateContentRequest

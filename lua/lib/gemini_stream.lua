@@ -54,7 +54,8 @@ end
 local function logprob(native)
   local token = soft.string(native, "token")
   if not token then return nil end
-  return { token = token, bytes = bytes_of(token), logprob = soft.number(native, "logProbability") or 0 }
+  local value = soft.number(native, "logProbability") or 0
+  return { token = token, bytes = bytes_of(token), logprob = value }
 end
 
 local function logprobs_of(result)
@@ -102,7 +103,10 @@ local function candidate(number, emit, ctx)
     for _, each in ipairs(recited and grounding.recited(recited, said) or {}) do
       citations[#citations + 1] = each
     end
-    meta = meta and { webSearchQueries = meta.webSearchQueries, groundingChunks = meta.groundingChunks }
+    -- What was searched is still to be told.
+    meta = meta and {
+      webSearchQueries = meta.webSearchQueries, groundingChunks = meta.groundingChunks,
+    }
     recited = nil
     for _, citation in ipairs(citations) do
       emit { type = "citation", choice = choice, idx = count - 1, citation = citation }
@@ -174,7 +178,9 @@ local function candidate(number, emit, ctx)
   end
 
   local function partial(native)
-    for _, each in ipairs(soft.list(native, "partialArgs") or {}) do paths.apply(call.args, each) end
+    for _, each in ipairs(soft.list(native, "partialArgs") or {}) do
+      paths.apply(call.args, each)
+    end
     if native.args ~= nil then
       local args = decode(native.args)
       if type(args) == "table" and not is_array(args) then
@@ -353,7 +359,8 @@ function M.decoder(ctx, is_whole)
   end
 
   local function read(chunk, data)
-    if type(chunk.response) == "table" and not is_array(chunk.response) then chunk = chunk.response end
+    -- Gemini CLI's upstream has an envelope around each chunk.
+    chunk = soft.object(chunk, "response") or chunk
     if chunk.error ~= nil and chunk.error ~= json.null then
       return fail(problems.decode("gemini", 0, data, {}))
     end
@@ -392,7 +399,8 @@ function M.decoder(ctx, is_whole)
     if type(found) ~= "table" then return out end
     if is_array(found) then
       for i = 1, #found do
-        if type(found[i]) == "table" and not is_array(found[i]) and not ended then read(found[i], data) end
+        local chunk = found[i]
+        if type(chunk) == "table" and not is_array(chunk) and not ended then read(chunk, data) end
       end
     else
       read(found, data)

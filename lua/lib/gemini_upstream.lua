@@ -224,7 +224,7 @@ local function write_output(output, config, own)
     if output.modalities[name] then list[#list + 1] = upper(name) end
   end
   -- Text alone is what every model answers with.
-  if list[2] or list[1] and list[1] ~= "TEXT" or list[1] and own then config.responseModalities = list end
+  if list[2] or list[1] and (own or list[1] ~= "TEXT") then config.responseModalities = list end
   local image = output.image
   if image and (image.aspect or image.size or image.extras) then
     config.imageConfig = parts.extend(

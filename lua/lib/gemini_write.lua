@@ -10,9 +10,16 @@ local concat, find, ipairs, type = table.concat, string.find, ipairs, type
 local M = {}
 
 -- Where the vendor fetches by itself, without the caps of a model.
+local own_places = {
+  "^gs://", "^files/", "^https://generativelanguage%.googleapis%.com/",
+  "^https://www%.youtube%.com/", "^https://youtu%.be/",
+}
+
 local function is_vendors(url)
-  return find(url, "^gs://") or find(url, "^https://generativelanguage%.googleapis%.com/")
-    or find(url, "^files/") or find(url, "^https://www%.youtube%.com/") or find(url, "^https://youtu%.be/")
+  for _, pattern in ipairs(own_places) do
+    if find(url, pattern) then return true end
+  end
+  return false
 end
 
 local default_types = {
@@ -39,7 +46,8 @@ function M.media(block, urls)
     if not find(media_type, ";", 1, true) then media_type = media.type(media_type) end
     return data_part(media_type, source.data, source.name)
   elseif kind == "text" then
-    return data_part(media_type or "text/plain", crypto.base64_encode(source.text or ""), source.name)
+    local data = crypto.base64_encode(source.text or "")
+    return data_part(media_type or "text/plain", data, source.name)
   end
   local url = source.url or source.file_id
   if type(url) ~= "string" then return nil end

@@ -10,7 +10,8 @@ local json = require "json"
 local reject = require "lib.reject"
 local upstream = require "lib.gemini_upstream"
 
-local concat, next, pairs, sub, tostring, type = table.concat, next, pairs, string.sub, tostring, type
+local concat, next, pairs, sub, tostring, type =
+  table.concat, next, pairs, string.sub, tostring, type
 
 local M = { sequential = gemini.sequential }
 

@@ -7,18 +7,18 @@
 // Costs are in hundredths of a token.
 struct costs {
     const char *name;
-    unsigned word;         // a word of up to `word_letters` letters
+    unsigned word; // a word of up to `word_letters` letters
     unsigned word_letters;
-    unsigned letter;       // each letter more
-    unsigned digits;       // digits in one token
-    unsigned punctuation;  // the first sign of a run
-    unsigned sign;         // each sign more
-    unsigned prefix;       // one sign right before a word
-    unsigned space;        // a run of white space that is a token of its own
+    unsigned letter;      // each letter more
+    unsigned digits;      // digits in one token
+    unsigned punctuation; // the first sign of a run
+    unsigned sign;        // each sign more
+    unsigned prefix;      // one sign right before a word
+    unsigned space;       // a run of white space that is a token of its own
     unsigned han, kana, hangul;
-    unsigned alphabet;     // a letter of another alphabet
-    unsigned symbol;       // what lies beyond the first plane: mostly pictures
-    unsigned byte;         // not UTF-8
+    unsigned alphabet; // a letter of another alphabet
+    unsigned symbol;   // what lies beyond the first plane: mostly pictures
+    unsigned byte;     // not UTF-8
 };
 
 static const struct costs table[TOKENS_FAMILIES] = {
@@ -32,20 +32,20 @@ static const struct costs table[TOKENS_FAMILIES] = {
 // A run of blanks longer than this takes another token.
 #define BLANKS_MAX 80
 
-enum class {
-    CLASS_LOWER,
-    CLASS_UPPER,
-    CLASS_DIGIT,
-    CLASS_BLANK,
-    CLASS_NEWLINE,
-    CLASS_SIGN,
-    CLASS_HAN,
-    CLASS_KANA,
-    CLASS_HANGUL,
-    CLASS_ALPHABET,
-    CLASS_SYMBOL,
-    CLASS_BYTE,
-    CLASS_END
+enum kind {
+    KIND_LOWER,
+    KIND_UPPER,
+    KIND_DIGIT,
+    KIND_BLANK,
+    KIND_NEWLINE,
+    KIND_SIGN,
+    KIND_HAN,
+    KIND_KANA,
+    KIND_HANGUL,
+    KIND_ALPHABET,
+    KIND_SYMBOL,
+    KIND_BYTE,
+    KIND_END
 };
 
 enum tokens_family tokens_family_find(const char *name, size_t len)
@@ -56,36 +56,36 @@ enum tokens_family tokens_family_find(const char *name, size_t len)
     return TOKENS_O200K;
 }
 
-static enum class class_of_ascii(unsigned char c)
+static enum kind kind_of_ascii(unsigned char c)
 {
     if (c >= 'a' && c <= 'z')
-        return CLASS_LOWER;
+        return KIND_LOWER;
     if (c >= 'A' && c <= 'Z')
-        return CLASS_UPPER;
+        return KIND_UPPER;
     if (c >= '0' && c <= '9')
-        return CLASS_DIGIT;
+        return KIND_DIGIT;
     if (c == '\n' || c == '\r')
-        return CLASS_NEWLINE;
-    return c == ' ' || c == '\t' ? CLASS_BLANK : CLASS_SIGN;
+        return KIND_NEWLINE;
+    return c == ' ' || c == '\t' ? KIND_BLANK : KIND_SIGN;
 }
 
-static enum class class_of_point(uint32_t point)
+static enum kind kind_of_point(uint32_t point)
 {
-    if (point < 0x00C0 || (point >= 0x2000 && point < 0x2E80) || (point >= 0x3000 && point < 0x3040) ||
-        (point >= 0xFF00 && point < 0xFF21))
-        return CLASS_SIGN;
+    if (point < 0x00C0 || (point >= 0x2000 && point < 0x2E80) ||
+        (point >= 0x3000 && point < 0x3040) || (point >= 0xFF00 && point < 0xFF21))
+        return KIND_SIGN;
     if (point >= 0x3040 && point < 0x3100)
-        return CLASS_KANA;
+        return KIND_KANA;
     if ((point >= 0x3400 && point < 0xA000) || (point >= 0xF900 && point < 0xFB00) ||
         (point >= 0x20000 && point < 0x32000))
-        return CLASS_HAN;
+        return KIND_HAN;
     if ((point >= 0xAC00 && point < 0xD7B0) || (point >= 0x1100 && point < 0x1200))
-        return CLASS_HANGUL;
-    return point >= 0x10000 ? CLASS_SYMBOL : CLASS_ALPHABET;
+        return KIND_HANGUL;
+    return point >= 0x10000 ? KIND_SYMBOL : KIND_ALPHABET;
 }
 
-// The class of the character at text, and its length in bytes.
-static enum class classify(const unsigned char *text, const unsigned char *end, size_t *len)
+// The kind of the character at text, and its length in bytes.
+static enum kind classify(const unsigned char *text, const unsigned char *end, size_t *len)
 {
     unsigned char c;
     uint32_t point;
@@ -93,39 +93,39 @@ static enum class classify(const unsigned char *text, const unsigned char *end, 
 
     *len = 1;
     if (text == end)
-        return CLASS_END;
+        return KIND_END;
     c = *text;
     if (c < 0x80)
-        return class_of_ascii(c);
+        return kind_of_ascii(c);
     more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
     if (c < 0xC2 || c > 0xF4 || (size_t)(end - text) <= more)
-        return CLASS_BYTE;
+        return KIND_BYTE;
     point = c & (0x3Fu >> more);
     for (size_t i = 1; i <= more; i++) {
         if ((text[i] & 0xC0) != 0x80)
-            return CLASS_BYTE;
+            return KIND_BYTE;
         point = point << 6 | (text[i] & 0x3Fu);
     }
     *len = more + 1;
-    return class_of_point(point);
+    return kind_of_point(point);
 }
 
 struct scan {
     const struct costs *costs;
     const unsigned char *at, *end;
-    enum class before; // of the character before `at`
+    enum kind before; // of the character before `at`
     uint64_t cost;
 };
 
-static enum class peek(const struct scan *s)
+static enum kind peek(const struct scan *s)
 {
     size_t len;
 
     return classify(s->at, s->end, &len);
 }
 
-// Takes all characters of a class; gives their number.
-static size_t take(struct scan *s, enum class wanted)
+// Takes all characters of a kind; gives their number.
+static size_t take(struct scan *s, enum kind wanted)
 {
     size_t count = 0, len;
 
@@ -140,111 +140,111 @@ static size_t take(struct scan *s, enum class wanted)
 static void take_word(struct scan *s)
 {
     const struct costs *costs = s->costs;
-    size_t letters = take(s, CLASS_UPPER);
+    size_t letters = take(s, KIND_UPPER);
 
-    letters += take(s, CLASS_LOWER);
+    letters += take(s, KIND_LOWER);
     s->cost += costs->word;
     if (letters > costs->word_letters)
         s->cost += (letters - costs->word_letters) * costs->letter;
-    s->before = CLASS_LOWER;
+    s->before = KIND_LOWER;
 }
 
 static void take_digits(struct scan *s)
 {
-    size_t count = take(s, CLASS_DIGIT);
+    size_t count = take(s, KIND_DIGIT);
 
     s->cost += (count + s->costs->digits - 1) / s->costs->digits * 100;
-    s->before = CLASS_DIGIT;
+    s->before = KIND_DIGIT;
 }
 
-static bool is_letter(enum class c)
+static bool is_letter(enum kind c)
 {
-    return c == CLASS_LOWER || c == CLASS_UPPER || c == CLASS_ALPHABET;
+    return c == KIND_LOWER || c == KIND_UPPER || c == KIND_ALPHABET;
 }
 
 static void take_signs(struct scan *s)
 {
     bool apostrophe = *s->at == '\'';
-    size_t count = take(s, CLASS_SIGN);
-    enum class next = peek(s);
+    size_t count = take(s, KIND_SIGN);
+    enum kind next = peek(s);
 
     // `it's`: the rest of the word pays.
     if (count == 1 && apostrophe && is_letter(s->before) && is_letter(next)) {
-        s->before = CLASS_SIGN;
+        s->before = KIND_SIGN;
         return;
     }
     s->cost += count == 1 && is_letter(next) ? s->costs->prefix : s->costs->punctuation;
     s->cost += (count - 1) * s->costs->sign;
-    s->before = CLASS_SIGN;
+    s->before = KIND_SIGN;
 }
 
 // One blank belongs to the word or sign after it; numbers take none.
 static void take_blanks(struct scan *s)
 {
-    size_t count = take(s, CLASS_BLANK);
-    enum class next = peek(s);
+    size_t count = take(s, KIND_BLANK);
+    enum kind next = peek(s);
 
-    if (count > 1 || next == CLASS_DIGIT || next == CLASS_END)
+    if (count > 1 || next == KIND_DIGIT || next == KIND_END)
         s->cost += s->costs->space * (1 + count / BLANKS_MAX);
-    s->before = CLASS_BLANK;
+    s->before = KIND_BLANK;
 }
 
 // The end of a line belongs to the sign before it.
 static void take_newlines(struct scan *s)
 {
-    size_t count = take(s, CLASS_NEWLINE);
+    size_t count = take(s, KIND_NEWLINE);
 
-    if (s->before != CLASS_SIGN)
+    if (s->before != KIND_SIGN)
         s->cost += s->costs->space;
     s->cost += count / BLANKS_MAX * s->costs->space;
-    s->before = CLASS_NEWLINE;
+    s->before = KIND_NEWLINE;
 }
 
-static void take_other(struct scan *s, enum class class, unsigned cost)
+static void take_other(struct scan *s, enum kind kind, unsigned cost)
 {
-    s->cost += take(s, class) * (uint64_t)cost;
-    s->before = class;
+    s->cost += take(s, kind) * (uint64_t)cost;
+    s->before = kind;
 }
 
 static void take_next(struct scan *s)
 {
-    enum class class = peek(s);
+    enum kind kind = peek(s);
 
-    switch (class) {
-    case CLASS_LOWER:
-    case CLASS_UPPER:
+    switch (kind) {
+    case KIND_LOWER:
+    case KIND_UPPER:
         take_word(s);
         break;
-    case CLASS_DIGIT:
+    case KIND_DIGIT:
         take_digits(s);
         break;
-    case CLASS_SIGN:
+    case KIND_SIGN:
         take_signs(s);
         break;
-    case CLASS_BLANK:
+    case KIND_BLANK:
         take_blanks(s);
         break;
-    case CLASS_NEWLINE:
+    case KIND_NEWLINE:
         take_newlines(s);
         break;
-    case CLASS_HAN:
-        take_other(s, class, s->costs->han);
+    case KIND_HAN:
+        take_other(s, kind, s->costs->han);
         break;
-    case CLASS_KANA:
-        take_other(s, class, s->costs->kana);
+    case KIND_KANA:
+        take_other(s, kind, s->costs->kana);
         break;
-    case CLASS_HANGUL:
-        take_other(s, class, s->costs->hangul);
+    case KIND_HANGUL:
+        take_other(s, kind, s->costs->hangul);
         break;
-    case CLASS_ALPHABET:
-        take_other(s, class, s->costs->alphabet);
+    case KIND_ALPHABET:
+        take_other(s, kind, s->costs->alphabet);
         break;
-    case CLASS_SYMBOL:
-        take_other(s, class, s->costs->symbol);
+    case KIND_SYMBOL:
+        take_other(s, kind, s->costs->symbol);
         break;
-    case CLASS_BYTE:
-    case CLASS_END:
-        take_other(s, CLASS_BYTE, s->costs->byte);
+    case KIND_BYTE:
+    case KIND_END:
+        take_other(s, KIND_BYTE, s->costs->byte);
         break;
     }
 }
@@ -255,7 +255,7 @@ size_t tokens_count(const char *text, size_t len, enum tokens_family family)
         .costs = &table[family < TOKENS_FAMILIES ? family : TOKENS_O200K],
         .at = (const unsigned char *)text,
         .end = (const unsigned char *)text + len,
-        .before = CLASS_END,
+        .before = KIND_END,
     };
 
     if (len == 0)

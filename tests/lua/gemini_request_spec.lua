@@ -151,6 +151,25 @@ test("gemini: a carrier of another vendor is unwrapped from the client's base64"
   same(blocks[1].sig, { family = "anthropic", kind = "thinking", data = "ABC" })
 end)
 
+test("gemini: a thought that a client kept in pieces is whole again under its signature (61)", function()
+  local function thoughts(list)
+    local found = {}
+    local request = decode('{"contents":[{"role":"model","parts":[' .. list .. "]}]}")
+    for i, block in ipairs(request.turns[1].blocks) do
+      found[i] = block.text .. (block.sig and ":" .. block.sig.data or "")
+    end
+    return found
+  end
+  -- base64 of sc1~a~t~QUJD
+  local foreign = '"thought":true,"thoughtSignature":"c2MxfmF+dH5RVUpE"}'
+  local pieces = '{"text":"a","thought":true},{"text":"b","thought":true},'
+  same(thoughts(pieces .. '{"text":"",' .. foreign), { "ab:ABC" })
+  same(thoughts(pieces .. '{"text":"c",' .. foreign .. ',{"text":"",' .. foreign), { "abc:ABC", ":ABC" })
+  same(thoughts(pieces .. '{"text":"","thought":true,"thoughtSignature":"EgQKAgEC"}'), { "a", "b:EgQKAgEC" })
+  same(thoughts(pieces .. '{"text":"c","thought":true,"thoughtSignature":"EgQKAgEC"}'),
+    { "a", "b", "c:EgQKAgEC" })
+end)
+
 test("gemini: schemas in Google's dialect become JSON Schema", function()
   local request = decode [[{"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parameters":
     {"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true}},"required":["a"]}}]}]}]]
@@ -464,5 +483,60 @@ test("gemini_cli: the envelope is taken off and put on for passthrough", functio
   for _, wrong in ipairs { "[]", "{}", '{"request":7}', "{" } do
     local fine, problem = pcall(gemini_cli.unwrap_request, wrong)
     assert(not fine and reject.is(problem))
+  end
+end)
+
+test("gemini: a client's nonsense is read or refused, never anything else", function()
+  local values = { "null", "7", '""', '"x"', "true", "[]", "{}", "[[]]", "[null]", "[7]", '[{"a":[]}]', '{"a":1}' }
+  local places = { "%s", '{"request":%s}' }
+  for _, member in ipairs { "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings",
+    "cachedContent", "labels", "serviceTier", "sessionId", "generateContentRequest", "model", "other" } do
+    places[#places + 1] = '{"' .. member .. '":%s}'
+  end
+  for _, member in ipairs { "role", "parts", "other" } do
+    places[#places + 1] = '{"contents":[{"' .. member .. '":%s}]}'
+    places[#places + 1] = '{"systemInstruction":{"' .. member .. '":%s}}'
+  end
+  for _, member in ipairs { "text", "thought", "thoughtSignature", "inlineData", "fileData", "functionCall", "functionResponse",
+    "executableCode", "codeExecutionResult", "toolCall", "toolResponse", "videoMetadata", "other" } do
+    places[#places + 1] = '{"contents":[{"role":"model","parts":[{"' .. member .. '":%s},{"text":"a","' .. member .. '":%s}]}]}'
+  end
+  for object, members in pairs {
+    functionCall = { "id", "name", "args" }, functionResponse = { "id", "name", "response", "parts", "other" },
+    inlineData = { "mimeType", "data", "displayName" }, fileData = { "mimeType", "fileUri" },
+    toolCall = { "id", "toolType", "args" }, codeExecutionResult = { "outcome", "output" },
+  } do
+    for _, member in ipairs(members) do
+      places[#places + 1] = '{"contents":[{"role":"model","parts":[{"' .. object .. '":{"' .. member .. '":%s}}]}]}'
+    end
+  end
+  for _, member in ipairs { "temperature", "topK", "candidateCount", "maxOutputTokens", "stopSequences", "responseLogprobs", "logprobs",
+    "responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig", "imageConfig", "responseModalities", "other" } do
+    places[#places + 1] = '{"generationConfig":{"' .. member .. '":%s}}'
+  end
+  for _, member in ipairs { "thinkingLevel", "thinkingBudget", "includeThoughts" } do
+    places[#places + 1] = '{"generationConfig":{"thinkingConfig":{"' .. member .. '":%s}}}'
+  end
+  for _, member in ipairs { "name", "description", "parameters", "parametersJsonSchema", "other" } do
+    places[#places + 1] = '{"tools":[{"functionDeclarations":[{"name":"f","' .. member .. '":%s}]}]}'
+  end
+  for _, member in ipairs { "mode", "allowedFunctionNames" } do
+    places[#places + 1] = '{"toolConfig":{"functionCallingConfig":{"' .. member .. '":%s}}}'
+  end
+  for _, place in ipairs(places) do
+    for _, value in ipairs(values) do
+      local body = place:gsub("%%s", value)
+      for _, translator in ipairs { gemini, gemini_cli } do
+        local ctx = context()
+        local fine, result = pcall(translator.decode_request, body, ctx)
+        if fine then
+          assert(json.decode(translator.encode_request(result, ctx)), body)
+          ctx.client = { dialect = "chat" }
+          ctx.names, ctx.ids = names.map(result, ctx.caps), ids.map(result, ctx)
+          fine, result = pcall(normalise.run, result, ctx)
+        end
+        if not fine and not reject.is(result) then error(body .. ": " .. tostring(result)) end
+      end
+    end
   end
 end)

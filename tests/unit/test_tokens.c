@@ -34,8 +34,8 @@ static void test_empty_text_has_no_tokens_and_any_other_has_one(void **state)
     assert_int_equal(count("\n", TOKENS_O200K), 1);
 }
 
-// The six messages of the cookbook's example: 129 and 124 tokens, of which by its rules 39 are roles,
-// names and what stands between messages.
+// The six messages of the cookbook's example: 129 and 124 tokens, of which by its rules 39 are
+// roles, names and what stands between messages.
 static void test_a_paragraph_of_english_is_within_five_percent(void **state)
 {
     static const char *const texts[] = {

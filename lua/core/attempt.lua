@@ -76,8 +76,8 @@ function M.same_body(call, candidate)
   -- The part of a name that is rare elsewhere: most bodies of chat clients have nothing to clean.
   if call.base ~= "chat" or find(body, "_details\"", 1, true) or call.without_thinking then
     local clean = call.without_thinking and signatures.strip or signatures.hygiene
-    local provider = candidate.provider
-    body = clean(call.base, body, caps.of(candidate.model, provider.name, candidate.credential.entry))
+    local known = caps.of(candidate.model, candidate.provider.name, candidate.credential.entry)
+    body = clean(call.base, body, known)
     if call.base ~= "chat" then return body end
   end
   if call.stream and candidate.credential.entry["stream-usage"] ~= false then
@@ -86,7 +86,8 @@ function M.same_body(call, candidate)
   return body
 end
 
--- The provider's own edits.  A body that cannot be edited (a name given twice) is its client's fault.
+-- The provider's own edits.  That a body cannot be edited (a name given twice) is its client's
+-- fault.
 local function prepared(provider, call, candidate, body)
   local fine, edited, problem = pcall(provider.prepare, call, candidate, body)
   if fine then return edited, problem end

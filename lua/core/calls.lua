@@ -59,7 +59,8 @@ end
 
 -- Sets what a path of Gemini asks for; the problem of one that is unknown.
 local function find_method(call)
-  local method = methods[match(call.argument, call.dialect == "gemini" and ":(%a+)/?$" or "^(%a+)/?$")]
+  local pattern = call.dialect == "gemini" and ":(%a+)/?$" or "^(%a+)/?$"
+  local method = methods[match(call.argument, pattern)]
   if not method then
     return errors.new("unknown_route", call.client.path .. " not found.")
   end

@@ -1,8 +1,8 @@
 --- What translations remember for later requests of the same client: signatures and answered items,
 --- in the shared store.
 ---
---- Kept for an hour, and together within a limit: what came first leaves first.  In the store, beside
---- the values: `replays:bytes` in use, `replays:head` and `replays:tail` count what came and left,
+--- Kept for an hour, and together within a limit: what came first leaves first.  In the store,
+--- beside the values: `replays:bytes` in use, `replays:head` and `replays:tail` count what came and left,
 --- `replays:at:<n>` says which value the n-th is.
 
 local store = require "store"

@@ -1,5 +1,5 @@
---- Answers of the Responses dialect that clients may refer to, where bytes go through to an upstream
---- that stores nothing.  (Translations remember theirs in the hub.)
+--- Answers of the Responses dialect that clients may refer to, where bytes go through to an
+--- upstream that stores nothing.  (Translations remember theirs in the hub.)
 
 local errors = require "lib.errors"
 local json = require "json"

@@ -82,8 +82,8 @@ function M.wants_array(client)
   return alt ~= nil and alt ~= "" and alt ~= "sse"
 end
 
---- The framing of a call: `headers`, `keep_alive`, frame(), problem(), close(); `plain` when a relay
---- in C can write it.
+--- The framing of a call: `headers`, `keep_alive`, frame(), problem(), close(); `plain` when
+--- a relay in C can write it.
 --- @param client Client
 --- @param dialect string
 --- @return table

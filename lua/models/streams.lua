@@ -1,8 +1,8 @@
 --- How each dialect's stream is written and copied.
 ---
 --- `names`: events have an `event:` line; `rename`: where the model's name stands; `watch`: members
---- that stop the copying in C; `finish`: where an event tells why the answer ended; `terminal`: data
---- that only ends the stream; `ending`: bytes after the last event; `keep_alive`: bytes that fill
+--- that stop the copying in C; `finish`: where an event tells why the answer ended; `terminal`:
+--- data that only ends the stream; `ending`: bytes after the last event; `keep_alive`: bytes that fill
 --- silence.
 
 return {

@@ -33,7 +33,7 @@ end
 function M.prepare(call, _, body)
   call.betas = nil
   if call.operation == "count" then
-    for _, name in ipairs { "max_tokens", "stream" } do body = assert(json.splice(body, name, nil)) end
+    body = assert(json.splice_all(body, { { "max_tokens" }, { "stream" } }))
   end
   if not find(body, '"betas"', 1, true) then return body end
   local betas = json.get(body, "betas")
@@ -62,7 +62,7 @@ local function betas_of(header, more)
 end
 
 local function is_official(base)
-  return match(base, "^https://api%.anthropic%.com$") or match(base, "^https://api%.anthropic%.com[:/]")
+  return match(base .. "/", "^https://api%.anthropic%.com[:/]") ~= nil
 end
 
 --- @param call Call

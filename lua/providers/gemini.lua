@@ -26,8 +26,8 @@ local not_counted = { "tools", "generationConfig", "generation_config", "safetyS
 -- An answer of the model cannot be the first content.
 local function begin_with_user(body)
   if json.get(body, FIRST_ROLE) ~= "model" then return body end
-  local contents = tostring(json.get(body, "contents"))
-  return assert(json.splice(body, "contents", json.raw("[" .. STUB .. "," .. contents:match("^%[(.*)$"))))
+  local rest = tostring(json.get(body, "contents")):match("^%[(.*)$")
+  return assert(json.splice(body, "contents", json.raw("[" .. STUB .. "," .. rest)))
 end
 
 --- Takes out what the API does not know.
@@ -104,7 +104,9 @@ function M.classify(status, body, response)
   local details = document and type(document.error) == "table" and document.error.details
   for _, detail in ipairs(type(details) == "table" and details or {}) do
     if type(detail) == "table" then
-      if status == 400 and detail.reason == "API_KEY_INVALID" then problem.verdict = "unauthorized" end
+      if status == 400 and detail.reason == "API_KEY_INVALID" then
+        problem.verdict = "unauthorized"
+      end
       local metadata = type(detail.metadata) == "table" and detail.metadata or {}
       problem.retry_after = problem.retry_after or seconds_of(detail.retryDelay)
         or seconds_of(metadata.quotaResetDelay)

@@ -193,6 +193,8 @@ static bool add_compatible_entry(struct credential_set *set, const struct config
 
 // --- lists of keys -------------------------------------------------------------------------------
 
+#define GOOGLE "https://generativelanguage.googleapis.com"
+
 // Lists whose entries are one key each: maps, or the bare key.
 static const struct key_list {
     const char *list;
@@ -201,9 +203,8 @@ static const struct key_list {
     const char *base; // default; "": an entry without its own cannot work
     bool base_in_id;
 } key_lists[] = {
-    {"gemini-api-key", "gemini:apikey", "gemini", "https://generativelanguage.googleapis.com", false},
-    {"generative-language-api-key", "gemini:apikey", "gemini",
-     "https://generativelanguage.googleapis.com", false},
+    {"gemini-api-key", "gemini:apikey", "gemini", GOOGLE, false},
+    {"generative-language-api-key", "gemini:apikey", "gemini", GOOGLE, false},
     {"claude-api-key", "claude:apikey", "claude", "https://api.anthropic.com", true},
     {"codex-api-key", "codex:apikey", "codex", "", true},
 };

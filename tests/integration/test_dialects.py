@@ -34,7 +34,8 @@ def stream_of(proxy, path, body, headers=None):
 @pytest.mark.parametrize("client,kind", PAIRS)
 def test_a_whole_answer_arrives(connect, client, kind):
     proxy, upstream = connect(kind)
-    upstream.always(answering(kind, text_stream(kind, "Hi ", "there"), text_whole(kind, "Hi there")))
+    upstream.always(answering(kind, text_stream(kind, "Hi ", "there"),
+                              text_whole(kind, "Hi there")))
     path, body = ask(client, False)
     answer = proxy.client().request("POST", path, body)
     assert answer.status == 200, answer
@@ -49,7 +50,8 @@ def test_a_whole_answer_arrives(connect, client, kind):
 @pytest.mark.parametrize("client,kind", PAIRS)
 def test_a_stream_arrives(connect, client, kind):
     proxy, upstream = connect(kind)
-    upstream.always(answering(kind, text_stream(kind, "Hi ", "there"), text_whole(kind, "Hi there")))
+    upstream.always(answering(kind, text_stream(kind, "Hi ", "there"),
+                              text_whole(kind, "Hi there")))
     events = stream_of(proxy, *ask(client, True))
     assert read_stream(client, events) == ("Hi there", [], "nice")
 
@@ -139,7 +141,8 @@ def test_bad_json_gets_the_official_400(connect, client):
 def test_a_name_given_twice_where_the_proxy_has_to_edit_is_refused(connect, kind, name):
     proxy, upstream = connect(kind)
     path, _ = ask(kind, False)
-    body = '{"model": "nice", "max_tokens": 5, "messages": [], "%s": "a", "%s": ["b"]}' % (name, name)
+    twice = f'"{name}": "a", "{name}": ["b"]'
+    body = '{"model": "nice", "max_tokens": 5, "messages": [], ' + twice + "}"
     answer = proxy.client().request("POST", path, body)
     assert answer.status in (200, 400)
     if upstream.requests:
@@ -169,8 +172,8 @@ def test_silence_is_filled_in_the_clients_way(connect, client):
     path, body = ask(client, True)
     with proxy.client().open_stream(path, body) as stream:
         seen = list(stream.events())
-    ping = b'event: ping\ndata: {"type":"ping"}\n\n' if client == "anthropic" else b": keep-alive\n\n"
-    assert ping in stream.raw
+    ping = b'event: ping\ndata: {"type":"ping"}\n\n'
+    assert (ping if client == "anthropic" else b": keep-alive\n\n") in stream.raw
     seen = [e for e in seen if e != '{"type":"ping"}']
     assert read_stream(client, seen)[0] == "Hi there"
 

@@ -44,40 +44,57 @@ const struct script *bundle_module(const struct bundle *b, const char *name)
     return find(b, path);
 }
 
-// Adds a script, or replaces the stock one of that name.
-static bool put(struct bundle *b, const char *name, const char *source, size_t len, bool overlay)
+// The script of that name, made when there is none.  NULL without memory.
+static struct script *get_or_add(struct bundle *b, const char *name)
 {
-    const struct embedded_script *stock;
-    struct script *s = find(b, name);
-    char *copy = malloc(len + 1);
+    struct script *s = find(b, name), *more;
 
+    if (s)
+        return s;
+    more = realloc(b->scripts, (b->count + 1) * sizeof(*more));
+    if (!more)
+        return NULL;
+    b->scripts = more;
+    s = &b->scripts[b->count];
+    *s = (struct script){.name = strdup(name)};
+    if (!s->name)
+        return NULL;
+    b->count++;
+    return s;
+}
+
+// Adds a stock script, whose bytes stay in the binary.
+static bool put_stock(struct bundle *b, const struct embedded_script *e)
+{
+    struct script *s = get_or_add(b, e->name);
+
+    if (!s)
+        return false;
+    s->source = e->begin;
+    s->source_len = (size_t)(e->end - e->begin);
+    return true;
+}
+
+// Adds a script of the overlay, or puts it in the place of the stock one.
+static bool put_overlay(struct bundle *b, const char *name, const char *source, size_t len)
+{
+    struct script *s = get_or_add(b, name);
+    char *copy;
+
+    if (!s)
+        return false;
+    // A copy that nobody has changed is still the stock script.
+    if (s->source && !s->owned && s->source_len == len && memcmp(s->source, source, len) == 0)
+        return true;
+    copy = malloc(len + 1);
     if (!copy)
         return false;
     memcpy(copy, source, len);
     copy[len] = '\0';
-    if (!s) {
-        struct script *more = realloc(b->scripts, (b->count + 1) * sizeof(*more));
-
-        if (!more) {
-            free(copy);
-            return false;
-        }
-        b->scripts = more;
-        s = &b->scripts[b->count];
-        *s = (struct script){.name = strdup(name)};
-        if (!s->name) {
-            free(copy);
-            return false;
-        }
-        b->count++;
-    }
-    free(s->source);
-    s->source = copy;
+    free(s->owned);
+    s->source = s->owned = copy;
     s->source_len = len;
-    // A copy that nobody has changed is still the stock script.
-    stock = overlay ? bundle_stock(name) : NULL;
-    s->overlay = overlay && !(stock && (size_t)(stock->end - stock->begin) == len &&
-                              memcmp(stock->begin, source, len) == 0);
+    s->overlay = true;
     return true;
 }
 
@@ -113,7 +130,7 @@ static bool read_entry(struct bundle *b, const char *root, const char *name, int
     if (result < 0)
         buf_printf(error, "%s: %s\n", path, strerror(-result));
     ok = result == 0 && b->count < BUNDLE_FILES_MAX &&
-         put(b, name, source.len ? source.data : "", source.len, true);
+         put_overlay(b, name, source.len ? source.data : "", source.len);
     buf_deinit(&source);
     return ok;
 }
@@ -177,7 +194,7 @@ struct bundle *bundle_new(const char *overlay, struct buf *error)
         return NULL;
     b->refs = 1;
     for (const struct embedded_script *e = embedded_scripts; e->name; e++)
-        if (!put(b, e->name, e->begin, (size_t)(e->end - e->begin), false))
+        if (!put_stock(b, e))
             goto fail;
     if (overlay && *overlay && !read_overlay(b, overlay, "", 0, error))
         goto fail;
@@ -205,11 +222,19 @@ void bundle_unref(struct bundle *b)
         return;
     for (size_t i = 0; i < b->count; i++) {
         free(b->scripts[i].name);
-        free(b->scripts[i].source);
+        free(b->scripts[i].owned);
         free(b->scripts[i].code);
     }
     free(b->scripts);
     free(b);
+}
+
+bool bundle_has_overlay(const struct bundle *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->scripts[i].overlay)
+            return true;
+    return false;
 }
 
 static int append_code(lua_State *L, const void *bytes, size_t n, void *ud)

@@ -20,8 +20,9 @@ extern const struct embedded_script embedded_scripts[];
 
 struct script {
     char *name; // relative path with .lua
-    char *source;
+    const char *source; // in the binary, or in `owned`
     size_t source_len;
+    char *owned;
     char *code; // compiled, NULL before bundle_compile()
     size_t code_len;
     bool overlay; // came from the directory
@@ -42,6 +43,9 @@ struct bundle {
 struct bundle *bundle_new(const char *overlay, struct buf *error);
 struct bundle *bundle_ref(struct bundle *b);
 void bundle_unref(struct bundle *b);
+
+// True when a script differs from the stock ones.
+bool bundle_has_overlay(const struct bundle *b);
 
 // Compiles every script.  False with `file:line: message` for each syntax error.
 bool bundle_compile(struct bundle *b, struct buf *error);

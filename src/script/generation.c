@@ -42,7 +42,7 @@ struct generation *generation_new(unsigned number, struct bundle *bundle, struct
     g->states = calloc(options->states ? options->states : 1, sizeof(*g->states));
     if (!g->states)
         goto no_memory;
-    if (!bundle->compiled && !bundle_compile(bundle, error))
+    if (options->verify && !bundle->compiled && !bundle_compile(bundle, error))
         goto fail;
     if (options->verify && !verify(bundle, config, credentials, &limits, error))
         goto fail;

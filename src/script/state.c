@@ -139,7 +139,11 @@ static void l_run_script(lua_State *L, const struct script *script, const char *
     lua_pushfstring(L, "@%s", script->name);
     lua_pushlightuserdata(L, (void *)&LOADED_KEY);
     lua_setfield(L, 2, name);
-    status = luaL_loadbufferx(L, script->code, script->code_len, lua_tostring(L, -1), "b");
+    // Without an overlay nothing was compiled beforehand: scripts are, one by one, when needed.
+    if (script->code)
+        status = luaL_loadbufferx(L, script->code, script->code_len, lua_tostring(L, -1), "b");
+    else
+        status = luaL_loadbufferx(L, script->source, script->source_len, lua_tostring(L, -1), "t");
     lua_remove(L, -2);
     if (status == LUA_OK) {
         lua_pushvalue(L, 1); // the name

@@ -1,0 +1,173 @@
+"""The real programs that people put in front of the proxy, run headless.
+
+Each run has a home and a working folder of its own, and no way out but loopback: what a program
+wants from the network goes to a port where nobody listens.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+MODULES = pathlib.Path(__file__).resolve().parents[3] / "build" / "clients" / "node_modules"
+SECONDS = 120
+TASK = "Write the file greeting.txt as you were told, with your own tool, then say that it is done."
+
+
+class Finished:
+    """How a run ended, and what it printed."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def __str__(self):
+        return f"exit code {self.code}\n--- stdout\n{self.out[-3000:]}\n--- stderr\n{self.err[-3000:]}"
+
+
+def environment(home, **extra):
+    """Nothing of this machine but PATH: no keys, no settings, no route to the world."""
+    nowhere = "http://127.0.0.1:9"
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb",
+            "CI": "1", "NO_COLOR": "1", "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere,
+            "http_proxy": nowhere, "https_proxy": nowhere, "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost", "DO_NOT_TRACK": "1", **extra}
+
+
+def finish(command, folder, env):
+    """Runs to the end, with everything that the program started in a group of its own."""
+    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
+                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        end_group(process)
+        out, err = process.communicate(timeout=10)
+        return Finished("none in time", out, err)
+    finally:
+        end_group(process)
+    return Finished(process.returncode, out, err)
+
+
+def end_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def claude_code(url, key, home, folder):
+    env = environment(home, ANTHROPIC_BASE_URL=url, ANTHROPIC_AUTH_TOKEN=key, IS_SANDBOX="1",
+                      CLAUDE_CONFIG_DIR=str(home / ".claude"), CLAUDE_CODE_MAX_RETRIES="1",
+                      DISABLE_TELEMETRY="1", DISABLE_AUTOUPDATER="1", DISABLE_ERROR_REPORTING="1",
+                      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1")
+    return finish([MODULES / ".bin" / "claude", "-p", TASK, "--model", "nice",
+                   "--dangerously-skip-permissions"], folder, env)
+
+
+CODEX = """
+model = "nice"
+model_provider = "proxy"
+check_for_update_on_startup = false
+
+[model_providers.proxy]
+name = "proxy"
+base_url = "%s/v1"
+wire_api = "responses"
+env_key = "PROXY_KEY"
+request_max_retries = 0
+stream_max_retries = 0
+
+[features]
+plugins = false
+
+[analytics]
+enabled = false
+"""
+
+
+def codex(url, key, home, folder):
+    settings = home / ".codex"
+    settings.mkdir()
+    (settings / "config.toml").write_text(CODEX % url)
+    env = environment(home, CODEX_HOME=str(settings), PROXY_KEY=key)
+    return finish([MODULES / ".bin" / "codex", "exec", "--skip-git-repo-check",
+                   "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
+
+
+def gemini_cli(url, key, home, folder):
+    settings = home / ".gemini"
+    settings.mkdir()
+    (settings / "settings.json").write_text(json.dumps({
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "privacy": {"usageStatisticsEnabled": False}, "telemetry": {"enabled": False},
+        "general": {"enableAutoUpdate": False, "disableAutoUpdate": True,
+                    "enableAutoUpdateNotification": False}}))
+    env = environment(home, GEMINI_API_KEY=key, GOOGLE_GEMINI_BASE_URL=url,
+                      GEMINI_CLI_TRUST_WORKSPACE="true")
+    return finish([MODULES / ".bin" / "gemini", "-m", "nice", "-p", TASK, "--yolo"], folder, env)
+
+
+def qwen_code(url, key, home, folder):
+    settings = home / ".qwen"
+    settings.mkdir()
+    (settings / "settings.json").write_text(json.dumps({
+        "security": {"auth": {"selectedType": "openai"}},
+        "privacy": {"usageStatisticsEnabled": False}, "telemetry": {"enabled": False},
+        "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
+        "memory": {"enableManagedAutoMemory": False}}))
+    env = environment(home, OPENAI_BASE_URL=url + "/v1", OPENAI_API_KEY=key, OPENAI_MODEL="nice")
+    return finish([MODULES / ".bin" / "qwen", "-p", TASK, "--yolo"], folder, env)
+
+
+PROGRAMS = {"claude-code": claude_code, "codex": codex, "gemini-cli": gemini_cli,
+            "qwen-code": qwen_code}
+
+
+def installed():
+    return shutil.which("node") and (MODULES / ".bin").is_dir()
+
+
+# --- what the upstream makes of a program's request ----------------------------------------------
+
+def offered(kind, body):
+    """The functions that a request offers: name to schema."""
+    if kind == "chat":
+        return {t["function"]["name"]: t["function"].get("parameters") or {}
+                for t in body.get("tools") or [] if t["type"] == "function"}
+    if kind == "responses":
+        return {t["name"]: t.get("parameters") or {}
+                for t in body.get("tools") or [] if t["type"] == "function"}
+    if kind == "anthropic":
+        return {t["name"]: t.get("input_schema") or {} for t in body.get("tools") or []}
+    return {f["name"]: f.get("parametersJsonSchema") or f.get("parameters") or {}
+            for t in body.get("tools") or [] for f in t.get("functionDeclarations") or []}
+
+
+def writing(tools, path, text):
+    """Name and arguments of the call that writes the file with what a program offers."""
+    for name in ("Write", "write_file"):
+        if name in tools:
+            assert {"file_path", "content"} <= set(tools[name]["properties"]), tools[name]
+            return name, {"file_path": str(path), "content": text}
+    script = f"cat > '{path}' <<'END'\n{text}END\n"
+    for name, argument in (("exec_command", "cmd"), ("shell_command", "command")):
+        if name in tools:
+            assert argument in tools[name]["properties"], tools[name]
+            return name, {argument: script}
+    if "shell" in tools:
+        return "shell", {"command": ["bash", "-c", script]}
+    raise AssertionError(f"no tool to write with: {sorted(tools)}")
+
+
+def result_given(kind, body):
+    """Whether the talk ends with the result of a tool."""
+    if kind == "chat":
+        return body["messages"][-1]["role"] == "tool"
+    if kind == "responses":
+        return any(i.get("type") == "function_call_output" for i in body["input"])
+    if kind == "anthropic":
+        return any(b["type"] == "tool_result" for m in body["messages"]
+                   if isinstance(m["content"], list) for b in m["content"])
+    return any("functionResponse" in p for c in body["contents"] for p in c["parts"])

@@ -1,4 +1,4 @@
-// host.c - runs tests/lua/run.lua with the C modules `json` and `crypto` of the program.
+// host.c - runs tests/lua/run.lua with the C modules `json`, `crypto` and `sse` of the program.
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -26,6 +26,8 @@ int main(int argc, char **argv)
     lua_setfield(L, -2, "json");
     lua_pushcfunction(L, luaopen_crypto);
     lua_setfield(L, -2, "crypto");
+    lua_pushcfunction(L, luaopen_sse);
+    lua_setfield(L, -2, "sse");
     lua_pop(L, 1);
     lua_newtable(L);
     for (int i = 1; i < argc; i++) {

@@ -1,8 +1,8 @@
 --- Runs the specs under plain Lua 5.4, without the program: lua_specs [file...]
 ---
---- Needs the C modules `json` and `crypto`: build/asan/lua_specs has them.
+--- Needs the C modules `json`, `crypto` and `sse`: build/asan/lua_specs has them.
 
-modules = { json = require "json", crypto = require "crypto" }
+modules = { json = require "json", crypto = require "crypto", sse = require "sse" }
 
 local loaded = {}
 

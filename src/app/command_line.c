@@ -54,10 +54,11 @@ void command_line_usage(void)
         printf("  %-28s %s\n", name, flags[i].help);
     }
     printf("\ncommands:\n"
-           "  %-28s %s\n  %-28s %s\n  %-28s %s\n",
+           "  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n",
            "scripts list", "list the scripts in use, and which are your own", "scripts eject FILE",
            "write a stock script to scripts-dir, to be edited", "scripts check",
-           "compile and verify all scripts");
+           "compile and verify all scripts", "translate --from D --to D",
+           "translate a body offline (more: translate --help)");
 }
 
 static const struct flag *find_flag(const char *name, size_t len)
@@ -127,6 +128,10 @@ static int read_boolean(const struct flag *flag, const char *value, bool *on)
 
 static int parse_command(int argc, char **argv, struct command_line *out)
 {
+    if (strcmp(argv[0], "translate") == 0) {
+        out->command = COMMAND_TRANSLATE;
+        return translate_parse(argc - 1, argv + 1, &out->translate);
+    }
     if (strcmp(argv[0], "scripts") != 0)
         return usage_error("unknown command '%s'", argv[0]);
     if (argc == 2 && strcmp(argv[1], "list") == 0) {

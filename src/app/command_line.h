@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "app/translate_command.h"
+
 enum command {
     COMMAND_SERVE,
     COMMAND_HELP,
@@ -12,7 +14,8 @@ enum command {
     COMMAND_LOGIN,
     COMMAND_SCRIPTS_LIST,
     COMMAND_SCRIPTS_EJECT,
-    COMMAND_SCRIPTS_CHECK
+    COMMAND_SCRIPTS_CHECK,
+    COMMAND_TRANSLATE
 };
 
 struct command_line {
@@ -24,6 +27,7 @@ struct command_line {
     const char *project;  // --project_id
     bool no_browser;
     int callback_port;    // 0: the provider's
+    struct translate_options translate; // for COMMAND_TRANSLATE
 };
 
 // Parses; accepts `-flag` and `--flag`, `-flag value` and `-flag=value`.  0, or the exit code 2 with

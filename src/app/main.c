@@ -58,6 +58,8 @@ static int run_command(const struct command_line *line)
         code = scripts_eject(config, line->argument);
     else if (line->command == COMMAND_SCRIPTS_CHECK)
         code = scripts_check(config);
+    else if (line->command == COMMAND_TRANSLATE)
+        code = translate_command(config, &line->translate);
     else
         printf("%s is fine\n", config_file(line));
     config_unref(config);

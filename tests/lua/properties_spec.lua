@@ -188,15 +188,19 @@ local function upstream_frames(response, dialect)
   return frames
 end
 
-local function prepared(client, upstream, seed)
+-- A context whose request was translated: a small one, as it is done for each cut of a stream.
+local requests = {}
+local function prepared(client, upstream)
+  requests[client] = requests[client]
+    or made_up.body({ model = "m", steps = { { role = "user", texts = { "hi" } } } }, client)
   local ctx = context(client, upstream, true)
-  assert(hub.request(made_up.body(made_up.conversation(seed), client), ctx))
+  assert(hub.request(requests[client], ctx))
   return ctx
 end
 
 -- The client's frames for the pieces of an upstream's stream.
 local function translated(client, upstream, pieces)
-  local decoder, stream, lines = sse.decoder(), hub.stream(prepared(client, upstream, 1)), {}
+  local decoder, stream, lines = sse.decoder(), hub.stream(prepared(client, upstream)), {}
   local function add(frames)
     for _, frame in ipairs(frames) do lines[#lines + 1] = frame.name .. " " .. frame.data end
   end
@@ -256,11 +260,14 @@ test("no text or call of a whole answer is lost between any two dialects", funct
       local response = made_up.answer(seed)
       local from = context(upstream, upstream)
       local whole = from.of_client.encode_response(response, from)
-      local text = assert(hub.whole(whole, prepared(client, upstream, 1)))
+      local text = assert(hub.whole(whole, prepared(client, upstream)))
       check_answer(response, assert(hub.whole(text, context("chat", client))))
     end
   end)
 end)
+
+local place = {}
+for i, dialect in ipairs(DIALECTS) do place[dialect] = i end
 
 test("a stream cut at any byte gives the same frames", function()
   each_pair(function(client, upstream)
@@ -270,9 +277,12 @@ test("a stream cut at any byte gives the same frames", function()
     local single = {}
     for i = 1, #bytes do single[i] = bytes:sub(i, i) end
     same(table.concat(translated(client, upstream, single), "\n"), wanted)
-    for cut = 1, #bytes - 1 do
-      local got = table.concat(translated(client, upstream, { bytes:sub(1, cut), bytes:sub(cut + 1) }), "\n")
-      if got ~= wanted then error("cut at byte " .. cut .. ": " .. bytes:sub(cut - 20, cut)) end
+    -- Each cut for one of the clients: what comes after the decoder is the same for all.
+    for cut = place[client], #bytes - 1, #DIALECTS do
+      local got = translated(client, upstream, { bytes:sub(1, cut), bytes:sub(cut + 1) })
+      if table.concat(got, "\n") ~= wanted then
+        error("cut at byte " .. cut .. ": " .. bytes:sub(cut - 20, cut))
+      end
     end
   end)
 end)
@@ -281,7 +291,7 @@ test("a stream that breaks off at any event ends in frames or a problem", functi
   each_pair(function(client, upstream)
     local frames = upstream_frames(made_up.answer(5), upstream)
     for last = 0, #frames - 1 do
-      local stream, count = hub.stream(prepared(client, upstream, 1)), 0
+      local stream, count = hub.stream(prepared(client, upstream)), 0
       for i = 1, last do count = count + #stream.push(frames[i].name, frames[i].data) end
       count = count + #stream.finish()
       assert(count > 0 or stream.problem(), "neither frames nor a problem after event " .. last)

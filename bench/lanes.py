@@ -12,12 +12,26 @@ LANES = [
     Lane("10 KB SSE", "pass", "medium", True, "chat", "bench-model"),
     Lane("126 KB JSON", "pass", "large", False, "chat", "bench-model"),
     Lane("126 KB SSE", "pass", "large", True, "chat", "bench-model"),
-    Lane("anthropic to chat, small JSON", "translate", "small", False, "anthropic", "bench-model"),
-    Lane("anthropic to chat, small SSE", "translate", "small", True, "anthropic", "bench-model"),
-    Lane("anthropic to chat, 126 KB JSON", "translate", "large", False, "anthropic", "bench-model"),
-    Lane("responses to chat, small SSE", "translate", "small", True, "responses", "bench-model"),
+]
+
+# Client's dialect, upstream's dialect, and the model that is there.
+PAIRS = [
+    ("anthropic", "chat", "bench-model"),
+    ("anthropic", "gemini", "bench-gemini"),
+    ("chat", "anthropic", "bench-claude"),
+    ("responses", "chat", "bench-model"),
+]
+
+LANES += [
+    Lane(f"{client} to {upstream}, {label} {'SSE' if stream else 'JSON'}", "translate", size, stream,
+         client, model)
+    for client, upstream, model in PAIRS
+    for size, label in (("small", "small"), ("medium", "10 KB"), ("large", "126 KB"))
+    for stream in (False, True)
+]
+
+LANES += [
     Lane("gemini to chat, small SSE", "translate", "small", True, "gemini", "bench-model"),
-    Lane("chat to anthropic, small SSE", "translate", "small", True, "chat", "bench-claude"),
     Lane("chat to gemini, small SSE", "translate", "small", True, "chat", "bench-gemini"),
 ]
 

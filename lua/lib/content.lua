@@ -183,11 +183,15 @@ local function strip_turn(turn, ctx, index)
 end
 
 -- Written out, since a request has hundreds of turns and goes through here several times.
+-- Most turns have nothing but the first two members: a table for more is twice as dear.
 local function with_blocks(turn, blocks)
-  return {
-    role = turn.role, blocks = blocks, name = turn.name, level = turn.level, phase = turn.phase,
-    extras = turn.extras,
-  }
+  local made = { role = turn.role, blocks = blocks }
+  local name, level, phase, extras = turn.name, turn.level, turn.phase, turn.extras
+  if name ~= nil then made.name = name end
+  if level ~= nil then made.level = level end
+  if phase ~= nil then made.phase = phase end
+  if extras ~= nil then made.extras = extras end
+  return made
 end
 M.with_blocks = with_blocks
 

@@ -26,17 +26,16 @@ local function note_call(state, block, turn)
     block = content.copy(block)
     block.id = id
     state.ctx.warn("renamed", "tool_call", original)
-  else
-    queue = {}
-    state.by_id[original] = queue
   end
-  local call = { block = block, id = id, turn = turn }
-  queue[#queue + 1] = call
+  -- `result` has its place in the table from the start.
+  local call = { block = block, id = id, turn = turn, result = nil }
+  if queue then queue[#queue + 1] = call else state.by_id[original] = { call } end
   return call
 end
 
 local function open_call(queue)
-  for _, call in ipairs(queue or {}) do
+  for i = 1, queue and #queue or 0 do
+    local call = queue[i]
     if not call.result then return call end
   end
   return nil
@@ -87,18 +86,19 @@ end
 
 local function walk_assistant(state, turn, index)
   local calls, blocks
-  for i, block in ipairs(turn.blocks) do
+  local given = turn.blocks
+  for i = 1, #given do
+    local block = given[i]
     local kept = block
     if block.type == "tool_call" then
       local call = note_call(state, block, index)
-      calls = calls or {}
-      calls[#calls + 1] = call
+      if calls then calls[#calls + 1] = call else calls = { call } end
       kept = call.block
     elseif block.type == "tool_result" then
       kept = demoted_result(block, state.ctx, "turns[" .. index - 1 .. "]")
     end
     if kept ~= block then
-      blocks = blocks or { table.unpack(turn.blocks) }
+      blocks = blocks or { table.unpack(given) }
       blocks[i] = kept
     end
   end
@@ -118,7 +118,9 @@ end
 
 local function walk_user(state, turn, index)
   local rest = {}
-  for _, block in ipairs(turn.blocks) do
+  local given = turn.blocks
+  for i = 1, #given do
+    local block = given[i]
     if block.type == "tool_result" then
       local call = find_call(state, block)
       if call then

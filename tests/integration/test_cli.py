@@ -1,4 +1,5 @@
 """The command line."""
+import json
 import socket
 
 import pytest
@@ -153,3 +154,24 @@ def test_a_proxy_whose_owner_is_silent_ends(make_proxy):
     proxy = make_proxy({}, arguments=["--password", "canary-local"])
     proxy.wait_exit()
     assert proxy.process.returncode == 0
+
+
+def translate(folder, text, *arguments):
+    path = folder / "body"
+    path.write_text(text)
+    return runner.run("translate", *arguments, str(path), cwd=folder)
+
+
+def test_translate_prints_the_body_and_what_is_lost(tmp_path):
+    done = translate(tmp_path, '{"model":"m","max_tokens":10,"top_k":5,'
+                     '"messages":[{"role":"user","content":"hi"}]}',
+                     "--from", "anthropic", "--to", "chat")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
+    assert "drop.param" in done.stderr and "top_k" in done.stderr
+
+
+def test_translate_refuses_what_it_cannot_read(tmp_path):
+    assert translate(tmp_path, "{bad", "--from", "chat", "--to", "gemini").returncode == 1
+    assert translate(tmp_path, "{}", "--from", "nothing", "--to", "gemini").returncode == 2

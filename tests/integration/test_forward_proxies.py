@@ -80,7 +80,7 @@ def test_a_proxy_that_refuses_the_tunnel_is_an_error(make_proxy, router, authori
     assert "denied by policy" not in message
     assert forward.asked[0] == f"CONNECT {NAME}:{router.port} HTTP/1.1"
     assert not router.requests
-    assert f"refused the tunnel with status {status}" in proxy.log
+    proxy.wait_for_log(f"refused the tunnel with status {status}")
 
 
 def test_wrong_credentials_for_a_proxy_are_an_error(make_proxy, router, authority, make_forward):

@@ -83,7 +83,7 @@ def test_a_file_written_in_place_is_noticed_too(mock):
 
 def test_an_unknown_key_is_warned_about_with_its_likely_name(make_proxy):
     proxy = make_proxy({"api-kesy": ["x"]})
-    line = next(line for line in proxy.lines if "api-kesy" in line)
+    line = eventually(lambda: next((line for line in proxy.lines if "api-kesy" in line), None))
     assert "api-keys" in line
 
 

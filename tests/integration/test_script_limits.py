@@ -65,7 +65,7 @@ def test_only_the_request_of_the_script_fails(harmful, upstream, harm):
     # What happened is for the log, with its place, and not for the client.
     assert "traceback" not in answer.text and ".lua:" not in answer.text
     if harm != "error-table":
-        assert any("openai_compatibility.lua" in line for line in harmful.lines)
+        harmful.wait_for_log(r"openai_compatibility\.lua")
     # And all of it works again.
     go.set()
     with harmful.stream("nice") as stream:

@@ -122,6 +122,7 @@ class Connection:
         self.last = None  # highest stream served after a GOAWAY
         self.cutting = self.dead = False
         self._waker, self._wake = socket.socketpair()
+        self._waker.setblocking(False)  # a full one has woken the other end already
 
     def flush(self):
         self.out += self.h2.data_to_send()

@@ -57,7 +57,8 @@ end
 --- @return Problem?
 function M.problem(base, name, data)
   local text = error_text(base, name, data)
-  return text and errors.from_event(text, base)
+  -- An event of this dialect has another shape than the error of an answer.
+  return text and errors.from_event(text, base ~= "responses" and base or nil)
 end
 
 --- True for events that say nothing about the answer yet.

@@ -19,7 +19,8 @@ struct script_host {
     struct upstream *upstream; // the worker's
     struct log *log;
     struct store *store;
-    struct list gone; // exchanges whose client has left
+    struct list gone;      // exchanges whose client has left
+    struct list listeners; // of scripts, see listener.h
     void (*after_pass)(void *ctx);
     void *ctx;
 };

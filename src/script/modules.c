@@ -7,6 +7,7 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } modules[] = {
+    {"browser", luaopen_browser}, {"listener", luaopen_listener}, {"terminal", luaopen_terminal},
     {"cjson", luaopen_cjson},   {"config", luaopen_config}, {"credentials", luaopen_credentials},
     {"crypto", luaopen_crypto}, {"file", luaopen_file},     {"http", luaopen_http},
     {"json", luaopen_json},     {"log", luaopen_log},       {"sse", luaopen_sse},

@@ -4,16 +4,19 @@
 
 #include <lua.h>
 
+int luaopen_browser(lua_State *L);
 int luaopen_config(lua_State *L);
 int luaopen_credentials(lua_State *L);
 int luaopen_crypto(lua_State *L);
 int luaopen_file(lua_State *L);
 int luaopen_http(lua_State *L);
 int luaopen_json(lua_State *L);
+int luaopen_listener(lua_State *L);
 int luaopen_log(lua_State *L);
 int luaopen_sse(lua_State *L);
 int luaopen_store(lua_State *L);
 int luaopen_task(lua_State *L);
+int luaopen_terminal(lua_State *L);
 int luaopen_timer(lua_State *L);
 int luaopen_tokens(lua_State *L);
 

@@ -51,6 +51,7 @@ struct script_state {
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number
     struct generation *owner; // NULL for a scratch state
+    bool privileged;          // may see tokens: the keeper's, and those of logins
 };
 
 // Makes a state for a compiled bundle; references what it is given.  NULL without memory.
@@ -72,6 +73,9 @@ bool state_verify(struct script_state *s, struct buf *error);
 void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
+
+// Raises unless the state may see tokens and runs on a loop.
+void l_check_privileged(lua_State *L, const char *what);
 
 // Raises unless name and value make one header line: a token, and no line break or NUL.
 void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);

@@ -105,6 +105,7 @@ static struct input *l_input(lua_State *L)
     struct input *in;
 
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &INPUT_KEY) == LUA_TNIL) {
+        lua_pop(L, 1);
         in = lua_newuserdatauv(L, sizeof(*in), 0);
         memset(in, 0, sizeof(*in));
         buf_init(&in->text, INPUT_MAX);

@@ -22,16 +22,6 @@ local final = { invalid_grant = true }
 
 local M = { type = "iflow", lead = DAY }
 
--- Unix time of "2026-01-31 12:00", the form of the key service (local time).
-local function time_of(text)
-  local year, month, day, hour, minute =
-    tostring(text):match "^(%d%d%d%d)%-(%d%d)%-(%d%d) (%d%d):(%d%d)$"
-  return year and os.time {
-    year = tonumber(year), month = tonumber(month), day = tonumber(day), hour = tonumber(hour),
-    min = tonumber(minute),
-  }
-end
-
 --- @param document table
 --- @param file string
 --- @return Account[]?
@@ -40,10 +30,11 @@ function M.read(document, file)
   local key = given(document.api_key)
   if not key then return nil, "the file has no api_key" end
   local base = (given(document.base_url) or BASE):gsub("/+$", "")
-  return { {
+  local account = {
     label = given(document.email) or file, secret = key, hosts = { base }, base_url = base,
-    expires = time_of(document.expired), lead = given(document.cookie) and 2 * DAY or nil,
-  } }
+  }
+  if given(document.cookie) then account.lead, account.refreshable = 2 * DAY, true end
+  return { account }
 end
 
 -- --- tokens -----------------------------------------------------------------------------------------

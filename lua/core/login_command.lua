@@ -178,7 +178,7 @@ function M.run(arguments)
   local port = login.port and (tonumber(arguments.port) or login.port)
   local options = {
     say = say, ask = (login.at_once or terminal.is_interactive()) and ask or nil,
-    project_id = arguments.project_id, auth_dir = arguments.auth_dir, port = port,
+    project_id = arguments.project_id, port = port,
     redirect_uri = port and "http://localhost:" .. port .. login.path or nil,
   }
   if login.notice then say(login.notice .. "\n") end

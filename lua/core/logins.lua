@@ -6,6 +6,7 @@
 --- began the login waits for it (`follow`).
 
 local access = require "core.access"
+local accounts = require "accounts"
 local config = require "config"
 local json = require "json"
 local limits = require "models.logins"
@@ -13,10 +14,10 @@ local listener = require "listener"
 local log = require "log"
 local oauth = require "lib.oauth"
 local pages = require "core.login_pages"
-local saving = require "core.saving"
 local store = require "store"
 local task = require "task"
 local timer = require "timer"
+local token_files = require "core.token_files"
 
 local min = math.min
 
@@ -209,17 +210,18 @@ local function close(session, status, problem)
     error = problem }, status == "ok" and limits.done_seconds or limits.session_seconds)
 end
 
-local function save(saved, options)
-  local path, message = saving.save(saved, options.auth_dir)
-  if not path then return nil, problem_of("Failed to save authentication tokens", message) end
-  return path
+local function save(saved)
+  local directory = accounts.directory()
+  local name, message = token_files.save(directory, saved)
+  if not name then return nil, problem_of("Failed to save authentication tokens", message) end
+  return directory .. "/" .. name
 end
 
 local function finish(login, session, options, tick)
   local step = login.poll and from_device or from_browser
   local saved, problem = step(login, session, options, tick or sleep)
   if not saved then return nil, problem end
-  return save(saved, options)
+  return save(saved)
 end
 
 --- Waits until the login is answered, and saves the account.
@@ -247,7 +249,7 @@ end
 function M.at_once(login, options)
   local saved, message = login.at_once(options)
   if not saved then return nil, problem_of(limits.channels[login.channel].refused, message) end
-  return save(saved, options)
+  return save(saved)
 end
 
 -- --- the browser's way back, on this machine --------------------------------------------------------

@@ -53,7 +53,6 @@ int login_command(struct config *config, const struct command_line *line)
     if (bundle && log && make_auth_directory(auth) && log_configure(log, &quiet)) {
         struct command_argument arguments[] = {
             {"flag", line->login},
-            {"auth_dir", auth},
             {"project_id", line->project},
             {"port", line->callback_port ? port : NULL},
             {"no_browser", line->no_browser ? "yes" : NULL},

@@ -128,10 +128,11 @@ static bool make_state(struct command *c)
 
 static bool make_host(struct command *c)
 {
-    c->store = store_new(0);
+    struct script_shared shared = {.log = c->job->log, .store = c->store = store_new(0)};
+
     c->upstream = upstream_new(&c->loop, c->job->log);
     if (c->store && c->upstream)
-        c->host = host_new(&c->loop, c->upstream, c->job->log, c->store, on_pass, c);
+        c->host = host_new(&c->loop, c->upstream, &shared, on_pass, c);
     if (c->host && host_start(c->host))
         return true;
     buf_puts(c->error, "out of memory");

@@ -20,10 +20,6 @@ local final = { invalid_grant = true }
 
 local M = { type = "claude", lead = 4 * 3600 }
 
-local function refresh_token_of(document)
-  return given(document.refresh_token) or given(document.refreshToken)
-end
-
 --- @param document table
 --- @param file string
 --- @return Account[]?
@@ -59,7 +55,7 @@ end
 --- @return table? members
 --- @return RefreshProblem?
 function M.refresh(document)
-  local token = refresh_token_of(document)
+  local token = given(document.refresh_token) or given(document.refreshToken)
   if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
   local request = {
     url = TOKEN, document = document,

@@ -6,6 +6,7 @@ local calls = require "lib.token_calls"
 local crypto = require "crypto"
 local oauth = require "lib.oauth"
 local timer = require "timer"
+local times = require "lib.times"
 
 local given = calls.given
 
@@ -55,7 +56,8 @@ function M.read(document, file)
   if not account then return nil, "the file names no account_id" end
   return { {
     label = given(document.email) or owner.email or file, secret = token,
-    hosts = { HOST }, base_url = BASE, expires = bearer.expires,
+    hosts = { HOST }, base_url = BASE,
+    expires = not times.unix(document.expired) and bearer.expires or nil,
     facts = { account_id = account, plan = owner.plan or bearer.plan },
   } }
 end

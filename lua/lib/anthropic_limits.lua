@@ -1,8 +1,9 @@
 --- What Anthropic's refusals mean for a credential: how long they last and what they cover.
 
 local errors = require "lib.errors"
+local times = require "lib.times"
 
-local find, floor, lower, match = string.find, math.floor, string.lower, string.match
+local find, lower = string.find, string.lower
 
 local M = {}
 
@@ -16,27 +17,10 @@ local GRACE_MAX = 30
 -- Said to programs that a subscription's token is not meant for: no other account would do.
 local not_meant = { "only authorized for use with claude code", "third%-party apps" }
 
--- Days since 1970-01-01 of a date of the Gregorian calendar.
-local function days_of(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
-end
-
--- Unix time of RFC 3339.
-local function of_rfc3339(text)
-  local year, month, day, hour, minute, second, rest =
-    match(text, "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(.*)$")
-  if not year then return nil end
-  local sign, hours, minutes = match(rest, "([+-])(%d%d):?(%d%d)$")
-  local offset = sign and (tonumber(hours) * 60 + tonumber(minutes)) * (sign == "+" and 60 or -60)
-  return floor(days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
-    + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second) - (offset or 0))
-end
-
 -- Seconds until a moment: Unix seconds, or a date; nil when it is past or cannot be read.
 local function seconds_until(text, now)
   if not text then return nil end
-  local unix = tonumber(text) or of_rfc3339(text)
+  local unix = times.unix(text)
   local seconds = unix and unix - now or not unix and errors.retry_after(text) or nil
   return seconds and seconds > 0 and seconds or nil
 end
@@ -92,7 +76,9 @@ function M.judge(problem, response)
   if status == 429 then
     judge_limit(problem, response and function(name) return response:header(name) end)
   elseif status == 403 and find(text, "oauth token has been revoked", 1, true) then
-    problem.verdict, problem.scope = "unauthorized", "credential"
+    -- As good as 401: a newer token may do.
+    problem.status, problem.verdict, problem.scope = 401, "unauthorized", "credential"
+    problem.body = nil
   elseif status == 400 and find(text, "credit balance is too low", 1, true) then
     problem.verdict, problem.scope = "payment_required", "credential"
   end

@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+from support.accounts import with_accounts  # noqa: E402
 from support.authority import Authority  # noqa: E402
 from support.hosts import Hosts  # noqa: E402
 from support.proxy import Proxy, binary, entry  # noqa: E402
@@ -105,3 +106,9 @@ def hosts(authority, tmp_path):
     yield made
     made.close()
     assert not made.problems, "\n".join(made.problems)
+
+
+@pytest.fixture
+def make_with_accounts(make_proxy, hosts):
+    """Proxies with token files, in front of `hosts`; see support/accounts.py."""
+    return with_accounts(make_proxy, hosts)

@@ -375,8 +375,9 @@ local function jitter(name, lead)
 end
 
 local function is_wanted(entry, now)
-  local lead = entry.kind and entry.kind.lead
-  return lead and entry.document and entry.accounts[1] and entry.kind.refresh
+  local first = entry.accounts[1]
+  local lead = first and (first.lead or entry.kind.lead)
+  return lead and entry.document and entry.kind.refresh
     and not token_files.policy(entry.document).disabled
     and not mark_of(entry.name, entry.document)
     and not store.get("refresh-wait:" .. entry.name)

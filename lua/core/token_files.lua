@@ -212,14 +212,19 @@ function M.lock(path, seconds)
   end
 end
 
--- The name of the file that holds the same account, whatever it is called.
-local function find_same(directory, same)
-  for _, name in ipairs(file.list(directory) or {}) do
-    local text = M.is_name(name) and M.read(directory .. "/" .. name)
+-- The name for the file of an account: of the one that holds it already, whatever it is called, else
+-- the given one, or the other one when that is somebody else's.  nil and why it must not be saved.
+local function name_for(directory, saved)
+  local name, other = saved.name:gsub("[/\\%c]", "_"), nil
+  for _, there in ipairs(file.list(directory) or {}) do
+    local text = M.is_name(there) and M.read(directory .. "/" .. there)
     local document = text and M.decode(text)
-    if document and same(document) then return name end
+    local clash = document and saved.clash and saved.clash(document)
+    if clash then return nil, there .. ": " .. clash end
+    if document and saved.same and saved.same(document) then return there end
+    if document and there == name then other = saved.other_name end
   end
-  return nil
+  return other and other:gsub("[/\\%c]", "_") or name
 end
 
 --- Saves what a login gave.  An existing file of the same account keeps its other members.
@@ -228,11 +233,11 @@ end
 --- @return string? name  in the directory
 --- @return string? problem
 function M.save(directory, saved)
-  local name = saved.name:gsub("[/\\%c]", "_")
-  name = saved.same and find_same(directory, saved.same) or name
+  local name, problem = name_for(directory, saved)
+  if not name then return nil, problem end
   local path = directory .. "/" .. name
-  local lock <close>, problem = M.lock(path, 30)
-  if not lock then return nil, problem end
+  local lock <close>, busy = M.lock(path, 30)
+  if not lock then return nil, busy end
   local old = M.read(path)
   local text
   if old and M.decode(old) then

@@ -196,7 +196,7 @@ test("a removed or disabled account loses its sessions", function()
 end)
 
 test("the life of a session is prolonged by its requests", function()
-  local state = given({ "a", "b" }, nil, { routing = { ["session-affinity-ttl"] = 100 } })
+  local state = given({ "a", "b" }, nil, { routing = { ["session-affinity-ttl"] = "1m40s" } })
   same(who(state, "1"), "a")
   for _ = 1, 5 do
     state.now = state.now + 60

@@ -86,8 +86,7 @@ function M.serve(call)
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
   local count
-  local order = selector.order(resolution, call)
-  local candidate = order[1]
+  local candidate = selector.pick(resolution, call)
   if candidate and candidate.provider.counts then
     problem = refreshing.around(call, candidate, function()
       local failure

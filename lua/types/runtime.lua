@@ -117,3 +117,9 @@ function task.id() end
 ---@param folder string
 ---@return string[]
 function task.scripts(folder) end
+--- What became of one of the newest 1,000 model calls: a JSON object with `id`, `time` (Unix),
+--- `seconds`, `first_byte`, `status`, `method`, `path`, `dialect`, `model`, `provider` and
+--- `credential` (of the last attempt) and `steps` (see core.trace).
+---@param id string  as in the header X-Request-Id
+---@return string? json
+function task.trace(id) end

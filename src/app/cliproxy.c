@@ -17,7 +17,7 @@
 
 static const double DEBOUNCE = 0.2;
 
-enum { KEEP_ALIVE_SECONDS = 10 };
+enum { KEEP_ALIVE_SECONDS = 10, TRACES_BYTES = 1024 * 1024 };
 
 struct cliproxy {
     struct cliproxy_options options;
@@ -33,6 +33,7 @@ struct cliproxy {
     int stop_asked, reload_asked; // atomic
     struct log *log;
     struct store *store;
+    struct traces *traces;
     struct config *config; // the running one
     struct reload *reload;
     struct watcher *watcher;
@@ -372,6 +373,7 @@ static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *
 {
     struct worker_options options = {.log = p->log,
                                      .store = p->store,
+                                     .traces = p->traces,
                                      .limits = settings_limits(g->config),
                                      .tls = p->tls,
                                      .address_count = p->plan.count,
@@ -449,7 +451,8 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
     p->log = log_new();
     p->store = store_new(0);
-    if (p->config_path && p->log && p->store && upstream_global_init() && init_loop(p)) {
+    p->traces = traces_new(TRACES_BYTES);
+    if (p->config_path && p->log && p->store && p->traces && upstream_global_init() && init_loop(p)) {
         if (start(p, !options->config_path, &message)) {
             buf_deinit(&message);
             *error = '\0';
@@ -543,6 +546,7 @@ void cliproxy_free(struct cliproxy *p)
     SSL_CTX_free(p->tls);
     config_unref(p->config);
     store_free(p->store);
+    traces_free(p->traces);
     log_free(p->log);
     free(p->workers);
     free(p->config_path);

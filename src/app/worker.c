@@ -291,7 +291,11 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
     w->on_script_error = options->on_script_error;
     w->ctx = options->ctx;
     w->gateway = (struct gateway){
-        .log = options->log, .state = state, .ctx = w, .on_exchange_end = on_exchange_end};
+        .log = options->log,
+        .traces = options->traces,
+        .state = state,
+        .ctx = w,
+        .on_exchange_end = on_exchange_end};
     handler = gateway_handler(&w->gateway);
     w->server = server_new(&w->loop, options->log, &options->limits, &handler);
     w->upstream = upstream_new(&w->loop, options->log);
@@ -300,6 +304,7 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
         buf_puts(error, "out of memory");
         goto fail;
     }
+    w->host->traces = options->traces;
     host_attach(w->host, state);
     server_set_tls(w->server, options->tls);
     if (!listen_all(w, addresses, options->address_count, error))

@@ -14,12 +14,14 @@
 #include "script/generation.h"
 #include "script/host.h"
 #include "store/store.h"
+#include "store/traces.h"
 
 struct worker;
 
 struct worker_options {
     struct log *log;
     struct store *store;
+    struct traces *traces;
     struct server_limits limits;
     SSL_CTX *tls; // NULL: plain
     size_t address_count;

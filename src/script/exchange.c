@@ -8,6 +8,7 @@
 #include "script/host.h"
 #include "script/state.h"
 #include "script/task.h"
+#include "store/traces.h"
 
 static const char fallback_body[] =
     "{\"error\":{\"message\":\"internal error\",\"type\":\"server_error\",\"param\":null,"
@@ -77,6 +78,7 @@ static void release(struct exchange *x)
         client_close(x->client);
     x->client = NULL;
     x->on_end(x);
+    buf_deinit(&x->steps);
     req->on_change = NULL;
     req->owner = NULL;
     server_release(req);
@@ -161,6 +163,7 @@ struct exchange *exchange_start(struct script_state *state, struct server_reques
     x->on_end = on_end;
     x->owner = owner;
     list_init(&x->in_host);
+    buf_init(&x->steps, TRACE_STEPS_MAX);
     snprintf(x->id, sizeof(x->id), "%s", id);
     if (!start(x, "handle", NULL)) {
         free(x);

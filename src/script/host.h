@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "store/store.h"
+#include "store/traces.h"
 
 struct scheduler;
 struct script_state;
@@ -19,6 +20,7 @@ struct script_host {
     struct upstream *upstream; // the worker's
     struct log *log;
     struct store *store;
+    struct traces *traces; // may be NULL; the maker sets it
     struct list gone; // exchanges whose client has left
     void (*after_pass)(void *ctx);
     void *ctx;

@@ -114,9 +114,24 @@ static int l_task_scripts(lua_State *L)
     return 1;
 }
 
+// task.trace(id) -> string?  the route trace of a request, as JSON
+static int l_task_trace(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    const char *id = luaL_checkstring(L, 1);
+
+    buf_clear(&s->scratch);
+    if (s->host && traces_find(s->host->traces, id, &s->scratch))
+        lua_pushlstring(L, s->scratch.data, s->scratch.len);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 int luaopen_task(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"id", l_task_id}, {"scripts", l_task_scripts}, {0}};
+    static const luaL_Reg functions[] = {
+        {"id", l_task_id}, {"scripts", l_task_scripts}, {"trace", l_task_trace}, {0}};
     struct script_state *s = state_of(L);
 
     luaL_newlib(L, functions);

@@ -64,6 +64,10 @@ function config.closed() end
 ---@param candidate string
 ---@return boolean?
 function config.local_password(candidate) end
+--- Compares with the key that commands on this machine read from a file; nil when there is none.
+---@param candidate string
+---@return boolean?
+function config.local_key(candidate) end
 --- Compares in constant time; the principal (a short hash, never the key) or nil.
 ---@param candidate string
 ---@return string? principal

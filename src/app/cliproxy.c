@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "app/listen.h"
+#include "app/local_key.h"
 #include "app/reload.h"
 #include "app/settings.h"
 #include "app/worker.h"
@@ -42,7 +43,8 @@ struct cliproxy {
     size_t worker_count;
     int workers_running; // atomic
     bool running;
-    struct local_access local; // used with a password
+    struct local_access local;
+    char local_key_path[LOCAL_KEY_PATH]; // of its key; "" without one
     uv_timer_t keep_alive;
     struct listen_plan plan;
     bool draining;
@@ -407,7 +409,7 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     struct reload_options reload = {.log = p->log,
                                     .config_path = p->config_path,
                                     .on_ready = on_ready,
-                                    .local = p->options.password ? &p->local : NULL,
+                                    .local = &p->local,
                                     .closed = closed_reason,
                                     .ctx = p};
     struct generation *g;
@@ -426,6 +428,8 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
              settings_tls(config, &p->tls, error) && ports_are_free(p, error)) {
         g = reload_first(p->reload, config, settings_workers(config), error);
         ok = g && start_workers(p, g, error);
+        if (ok)
+            local_key_create(p->local.key, p->local_key_path, config, cliproxy_port(p), p->log);
         if (ok)
             watch_all(p, config);
         files_changed(p, config);
@@ -533,6 +537,7 @@ void cliproxy_free(struct cliproxy *p)
 {
     if (!p)
         return;
+    local_key_remove(p->local.key, p->local_key_path);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], 0);
     for (size_t i = 0; i < p->worker_count; i++)

@@ -46,7 +46,7 @@ struct script_state {
     // For bindings that pass bytes through; never used across a wait.
     struct buf scratch, scratch2;
     const char *version;      // of the program
-    struct local_access *local; // the program's `--password`, or NULL
+    struct local_access *local; // see generation.h; may be NULL
     const char *closed;       // why proxy routes are closed, or NULL; the generation's
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number

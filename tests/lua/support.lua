@@ -40,6 +40,7 @@ function credentials.version() return version end
 
 local config = { values = {}, path = "" }
 function config.local_password() return nil end
+function config.local_key(candidate) return candidate == "local-key" end
 function config.keys_required() return #state.keys > 0 end
 function config.closed() return state.closed end
 function config.client_key(candidate)

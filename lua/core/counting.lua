@@ -84,6 +84,7 @@ function M.serve(call)
   call.base = dialects.base(call.dialect)
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
+  call.resolution = resolution
   local count
   local order = selector.order(resolution, call)
   local candidate = order[1]

@@ -12,6 +12,7 @@ local problems = require "lib.problems"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
+local trace = require "core.trace"
 local translation = require "core.translation"
 
 local find, lower = string.find, string.lower
@@ -97,6 +98,7 @@ function M.serve(call)
   local resolution, problem
   resolution, problem, call.suffix = router.resolve(call.model)
   if not resolution then return problem end
+  call.resolution = resolution
   M.prepare(call)
   return M.run(call, resolution)
 end
@@ -121,7 +123,7 @@ function M.compact(call)
   call.client:note { model = call.model, dialect = call.dialect }
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
-  call.operation, call.stream = "compact", false
+  call.resolution, call.operation, call.stream = resolution, "compact", false
   M.prepare(call)
   return retry.run(call, resolution, function(_, candidate)
     if candidate.provider.variant ~= "codex" then
@@ -137,6 +139,7 @@ end
 --- @param problem Problem
 function M.fail(call, problem)
   local client = call.client
+  trace.ended(client, problem, call.dialect, call)
   if not client.started then return errors.respond(client, problem, call.dialect) end
   local relay = call.relay
   local bytes = errors.event(problem, call.dialect, {

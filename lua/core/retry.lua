@@ -3,8 +3,8 @@
 local config = require "config"
 local errors = require "lib.errors"
 local log = require "log"
-local router = require "core.router"
 local selector = require "core.selector"
+local trace = require "core.trace"
 
 local M = {}
 
@@ -24,7 +24,7 @@ local function more_useful(best, problem, verdict)
 end
 
 local function note_failure(call, candidate, problem, verdict)
-  router.trace(call, candidate, verdict)
+  trace.failed(call, candidate, problem, verdict)
   log.warn("%s (%s) failed for model %s: %d %s: %s", candidate.credential.name,
     candidate.credential.label, call.model, errors.status(problem, "chat"), verdict,
     (problem.message:sub(1, 512):gsub("%c", " ")))

@@ -5,8 +5,8 @@
 
 local config = require "config"
 local errors = require "lib.errors"
-local router = require "core.router"
 local store = require "store"
+local trace = require "core.trace"
 local wire = require "models.errors"
 
 local find, format, lower, match = string.find, string.format, string.lower, string.match
@@ -80,11 +80,11 @@ end
 local function take_turns(order, group, call, retrying)
   local usable = {}
   for _, candidate in ipairs(group.candidates) do
-    local reason = M.blocked(candidate)
+    local reason, seconds, last = M.blocked(candidate)
     if not reason or retrying and retrying[candidate] == "transient" and reason == "transient" then
       usable[#usable + 1] = candidate
     else
-      router.trace(call, candidate, reason)
+      trace.refused(call, candidate, reason, seconds, last)
     end
   end
   local count = #usable

@@ -44,7 +44,9 @@
 ---@field convert? fun(data: string): string?  changes each event of a stream; nil drops it
 ---@field more? boolean     the answer goes on after this stream
 ---@field usage? string     last upstream event that carried usage
----@field trace? {provider: string, credential: string, model: string, reason: string}[]  refused
+---@field resolution? table what the router made of the model's name
+---@field traced? table<Candidate, boolean>  candidates that have a step in the route trace
+---@field refused? integer   candidates that were left out
 
 --- One way to serve a call.
 ---@class Candidate

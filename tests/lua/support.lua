@@ -142,6 +142,9 @@ function Client:abort() self.aborted = true end
 function Client:note(facts)
   for name, value in pairs(facts) do self.facts[name] = value end
 end
+function Client:trace(step)
+  self.steps[#self.steps + 1] = (require "json").decode(step)
+end
 function Client:relay(response, rules)
   return (require "lib.relay").new(self, response, rules)
 end
@@ -158,7 +161,7 @@ function M.client(method, target, headers, body)
   return setmetatable({
     id = "0badcafe", method = method, path = path, query = query, peer = "127.0.0.1",
     is_local = true, started = false, status = 0, request_headers = fields,
-    request_body = body or "", sent_headers = {}, facts = {},
+    request_body = body or "", sent_headers = {}, facts = {}, steps = {}, trying = 0.25,
   }, Client)
 end
 

@@ -56,7 +56,6 @@ function M.serve(call)
   if not request then return errors.new("bad_param", fault, { param = prompts }) end
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
-  call.resolution = resolution
   exchange.prepare(call)
   local answers = translator.gather(request.echo == true, call.model)
   local serve = call.stream and serve_stream or serve_whole

@@ -84,10 +84,8 @@ function M.serve(call)
   call.base = dialects.base(call.dialect)
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
-  call.resolution = resolution
   local count
-  local order = selector.order(resolution, call)
-  local candidate = order[1]
+  local candidate = selector.pick(resolution, call)
   if candidate and candidate.provider.counts then
     count, problem = ask(call, candidate)
     if problem then

@@ -98,7 +98,6 @@ function M.serve(call)
   local resolution, problem
   resolution, problem, call.suffix = router.resolve(call.model)
   if not resolution then return problem end
-  call.resolution = resolution
   M.prepare(call)
   return M.run(call, resolution)
 end
@@ -123,7 +122,7 @@ function M.compact(call)
   call.client:note { model = call.model, dialect = call.dialect }
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
-  call.resolution, call.operation, call.stream = resolution, "compact", false
+  call.operation, call.stream = "compact", false
   M.prepare(call)
   return retry.run(call, resolution, function(_, candidate)
     if candidate.provider.variant ~= "codex" then

@@ -71,11 +71,7 @@ function M.problem(base, name, data)
   if base == "chat" then return errors.from_event(text, base) end
   local status = status_of(text)
   if not status or status < 400 or status > 599 then return errors.from_event(text, base) end
-  local problem = errors.from_status(status, text, nil, base)
-  if status == 429 and problem.details then
-    problem.retry_after = tonumber(problem.details.resets_in_seconds)
-  end
-  return problem
+  return errors.from_status(status, text, nil, base)
 end
 
 --- True for events that say nothing about the answer yet.

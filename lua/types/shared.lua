@@ -14,7 +14,11 @@
 ---@field kind? string      upstream's error type
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
----@field verdict? string   what it means for the credential (core.selector), when already known
+---@field verdict? string   what it means for the credential (core.verdicts), when already known
+---@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential, this
+---  model of it (the default), or nothing
+---@field said? string      upstream body, for rules about it; told to nobody
+---@field challenge? boolean  a guard before the API wants a browser
 
 --- One client request on its way through the pipeline.
 ---@class Call
@@ -44,7 +48,8 @@
 ---@field convert? fun(data: string): string?  changes each event of a stream; nil drops it
 ---@field more? boolean     the answer goes on after this stream
 ---@field usage? string     last upstream event that carried usage
----@field resolution? table what the router made of the model's name
+---@field resolution? table   what the router made of the model's name
+---@field session? string|false  its conversation, as a key of the store (core.affinity)
 ---@field traced? table<Candidate, boolean>  candidates that have a step in the route trace
 ---@field refused? integer   candidates that were left out
 
@@ -54,6 +59,9 @@
 ---@field credential Credential
 ---@field model string      upstream's name of the model
 ---@field entry? Model      what the provider says about the model
+---@field cool string       its keys in the store, see core.cooldowns
+---@field level string
+---@field base? Candidate   it stands in for this one, see core.previews
 
 --- A model as the registry knows it.
 ---@class Model

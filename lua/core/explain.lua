@@ -26,11 +26,14 @@ local data = require "models.explain"
 local dialects = require "lib.dialects"
 local json = require "json"
 local nearest = require "lib.nearest"
+local plans = require "core.plans"
+local previews = require "core.previews"
+local refusals = require "core.refusals"
 local registry = require "core.registry"
 local router = require "core.router"
 local selector = require "core.selector"
-local store = require "store"
 local timer = require "timer"
+local turns = require "core.turns"
 
 local format, lower, sub = string.format, string.lower, string.sub
 
@@ -38,181 +41,10 @@ local M = {}
 
 local NEAREST = 5
 
---- A time span for people.
---- @param seconds number
---- @return string
-function M.span(seconds)
-  seconds = math.max(0, math.ceil(seconds))
-  if seconds < 60 then return seconds .. "s" end
-  local text
-  if seconds < 3600 then
-    text = format("%dm %ds", seconds // 60, seconds % 60)
-  elseif seconds < 86400 then
-    text = format("%dh %dm", seconds // 3600, seconds % 3600 // 60)
-  else
-    text = format("%dd %dh", seconds // 86400, seconds % 86400 // 3600)
-  end
-  return (text:gsub(" 0%a$", ""))
+-- The model of the same account that is asked instead of one that is out of quota, or nil.
+local function stand_in(candidate)
+  return previews.next(candidate, function(other) return selector.blocked(other) ~= nil end)
 end
-
--- --- where an account comes from ------------------------------------------------------------------
-
-local function config_file()
-  return config.path ~= "" and config.path or "config.yaml"
-end
-
-local function is_file(credential)
-  return credential.kind == "oauth" or credential.file ~= nil
-end
-
--- Where a setting of the account is: in its file, or in its entry of the configuration.
-local function place_of(credential)
-  if is_file(credential) then
-    local directory = config.values["auth-dir"]
-    local file = credential.file or credential.id:match("^[^#]*")
-    if sub(file, 1, 1) == "/" or not directory or directory == "" then return file end
-    return directory:gsub("/+$", "") .. "/" .. file
-  end
-  local list = data.lists[credential.provider] or credential.provider
-  if credential.provider == "openai_compatibility" then
-    return format("the entry `%s` of %s in %s", credential.name, list, config_file())
-  end
-  return format("%s in %s", list, config_file())
-end
-
-local function login_of(credential)
-  local flag = data.logins[credential.provider]
-  return flag and "cli-proxy-api " .. flag or nil
-end
-
--- --- refusals ---------------------------------------------------------------------------------------
-
-local function set_key(credential, key, value)
-  if is_file(credential) then
-    return format("set \"%s\": %s in %s", (key:gsub("-", "_")), value, place_of(credential))
-  end
-  return format("set `%s: %s` for %s", key, value, place_of(credential))
-end
-
--- What would help against a cooldown.
-local function cooling_fix(credential, reason, seconds)
-  local wait = "wait " .. M.span(seconds or 0)
-  if reason == "unauthorized" then
-    local login = is_file(credential) and login_of(credential)
-    return login or "check the key in " .. place_of(credential)
-  end
-  if reason == "payment_required" then return "pay for the account, or add another one" end
-  if reason == "forbidden" then
-    return "read what the upstream said; it is asked again in " .. M.span(seconds or 0)
-  end
-  if reason == "unsupported" then return "ask for a model that the account has" end
-  return wait
-end
-
-local function needs_login(credential)
-  return {
-    reason = "needs_login", why = credential.problem,
-    fix = login_of(credential) or "log in again",
-  }
-end
-
--- Why a candidate that has the model is left out now, or nil.
-local function refusal_of(candidate, live)
-  local credential = candidate.credential
-  if credential.problem then return needs_login(credential) end
-  if not live then return nil end
-  local reason, seconds, said = selector.blocked(candidate)
-  if not reason then return nil end
-  return {
-    reason = "cooling_" .. reason, why = data.cooling[reason] or reason, seconds = seconds,
-    said = said, fix = cooling_fix(credential, reason, seconds),
-  }
-end
-
-local function models_of(provider, credential)
-  local fine, list = pcall(provider.models, credential)
-  return fine and list or {}
-end
-
--- The account without a setting of its entry.
-local function without(credential, key)
-  local entry = setmetatable({ [key] = false }, { __index = credential.entry })
-  return setmetatable({ entry = entry }, { __index = credential })
-end
-
-local function find_model(list, name, field)
-  local wanted = lower(name)
-  for _, model in ipairs(list) do
-    local value = model[field]
-    if value and lower(value) == wanted then return model end
-  end
-end
-
--- Why an account has no part in a model; `names` are what the model may be called.
-local function absence(provider, credential, names, asked)
-  local entry = credential.entry or {}
-  local all = models_of(provider, without(credential, "excluded-models"))
-  local offered, renamed
-  for _, name in ipairs(names) do
-    local prefix = entry.prefix
-    if prefix and prefix ~= "" and sub(name, 1, #prefix + 1) == prefix .. "/" then
-      name = sub(name, #prefix + 2)
-    end
-    offered = offered or find_model(all, name, "id")
-    renamed = renamed or find_model(all, name, "upstream")
-  end
-  if entry.disabled and (offered or renamed) then
-    return { reason = "disabled", why = "it is disabled", model = offered and offered.upstream,
-      fix = set_key(credential, "disabled", "false") }
-  end
-  if not offered then
-    if not renamed then
-      return { reason = "other_models", why = "it offers other models",
-        fix = not is_file(credential) and "add the model to `models` of " .. place_of(credential)
-          or nil }
-    end
-    return { reason = "renamed", why = format("it offers the model as `%s`", renamed.id),
-      fix = format("ask for `%s`", renamed.id) }
-  end
-  if not find_model(models_of(provider, credential), offered.id, "id") then
-    return { reason = "excluded", why = "`excluded-models` takes the model out",
-      fix = "change `excluded-models` of " .. place_of(credential) }
-  end
-  if entry.prefix and entry.prefix ~= "" and not asked:find(entry.prefix .. "/", 1, true) then
-    return { reason = "prefix_only", why = "it serves only names with its prefix",
-      fix = format("ask for `%s/%s`", entry.prefix, offered.id) }
-  end
-  if asked ~= offered.id and lower(asked) == lower(offered.id) then
-    return { reason = "other_case", why = format("the model's name is `%s`", offered.id),
-      fix = format("ask for `%s`", offered.id) }
-  end
-  return { reason = "other_provider", why = "the name asks for another provider",
-    fix = format("ask for `%s`", offered.id) }
-end
-
--- --- who is asked first -------------------------------------------------------------------------------
-
--- The order of the next request, without making it anybody's turn.
-local function order_of(resolution, kept)
-  local order = {}
-  local groups = resolution.groups
-  local function turn(cursor, count)
-    local value = count > 1 and store.get(cursor)
-    return value and value % count or 0
-  end
-  local first = turn(resolution.cursor, #groups)
-  for i = 0, #groups - 1 do
-    local group, usable = groups[(first + i) % #groups + 1], {}
-    for _, candidate in ipairs(group.candidates) do
-      if kept[candidate] then usable[#usable + 1] = candidate end
-    end
-    local at = turn(group.cursor, #usable)
-    for k = 0, #usable - 1 do order[#order + 1] = usable[(at + k) % #usable + 1] end
-  end
-  return order
-end
-
--- --- the report -----------------------------------------------------------------------------------------
 
 local function describe(candidate, dialect, suffix)
   local credential, entry = candidate.credential, candidate.credential.entry or {}
@@ -224,16 +56,20 @@ local function describe(candidate, dialect, suffix)
   return {
     provider = credential.name, credential = credential.label, id = credential.id,
     kind = credential.kind, model = candidate.model, route = route,
-    priority = entry.priority or 0, weight = entry.weight or 1,
+    priority = entry.priority or 0, weight = credential.weight or entry.weight or 1,
   }
 end
 
 local function notes_of(credential, live)
   local notes = json.array {}
   local expires = credential.expires
-  if live and expires then
-    local left = expires - timer.wall()
-    notes[1] = left > 0 and "its token expires in " .. M.span(left)
+  local left = expires and expires - (live and timer.wall() or os.time())
+  if credential.problem and not (left and left <= 0) then
+    notes[1] = format("%s; it serves until its token %s: %s", credential.problem,
+      left and "expires in " .. refusals.span(left) or "is refused",
+      refusals.login_of(credential) or "log in again")
+  elseif left then
+    notes[1] = left > 0 and "its token expires in " .. refusals.span(left)
       or "its token has expired and is refreshed before use"
   end
   return notes
@@ -293,10 +129,10 @@ local function add_absent(rows, report, resolution, seen)
     if not seen[credential.id] then
       local provider = provider_of(credential)
       local row = describe({ provider = provider or {}, credential = credential }, nil)
-      refuse(row, provider and absence(provider, credential, names, report.model)
+      refuse(row, provider and refusals.absence(provider, credential, names, report.model)
         or { reason = "no_script", why = "there is no script for its provider" })
       if credential.problem and row.reason ~= "other_models" then
-        refuse(row, needs_login(credential))
+        refuse(row, refusals.needs_login(credential))
       end
       row.notes = json.array {}
       rows[#rows + 1] = row
@@ -306,13 +142,13 @@ end
 
 local function add_mock(rows, report)
   local fine, mock = pcall(require, "providers.mock")
-  if not fine or not find_model(mock.models {}, report.model, "id") then return end
+  if not fine or not refusals.find_model(mock.models {}, report.model, "id") then return end
   rows[#rows + 1] = {
     provider = "mock", credential = "mock", id = "mock", kind = "none", model = report.model,
     verdict = "refused", reason = "mock_off", priority = 0, weight = 1, notes = json.array {},
     why = config.values.mock == false and "`mock: false` turns the mock models off"
       or "the mock models go when there is a real account",
-    fix = "set `mock: true` in " .. config_file(),
+    fix = "set `mock: true` in " .. refusals.config_file(),
   }
 end
 
@@ -339,9 +175,88 @@ local function configured()
   return json.array(order)
 end
 
-local function why_first(order, strategy)
+-- Decides on a candidate of the resolution: `kept` gets it unless it is refused.
+local function judge(candidate, row, kept, live)
+  local refusal = refusals.of(candidate, live)
+  if not refusal then
+    row.verdict, kept[candidate] = "kept", true
+    return
+  end
+  local quota = refusal.reason == "cooling_quota"
+  local instead = quota and stand_in(candidate)
+  if instead then
+    row.verdict, kept[candidate] = "kept", true
+    table.insert(row.notes, "out of quota for `" .. row.model .. "`, so `" .. instead.model
+      .. "` stands in")
+    row.model = instead.model
+  elseif quota and turns.is_probed(candidate) then
+    row.verdict, kept[candidate] = "kept", "probe"
+    table.insert(row.notes, "out of quota for a long time: the next request looks whether that is"
+      .. " still so")
+  else
+    refuse(row, refusal)
+  end
+end
+
+local function add_resort(order, resolution, rows)
+  local candidate = turns.last_resort(resolution, rows)
+  if not candidate then return end
+  local row = rows[candidate]
+  table.insert(row.notes, format("%s (%s left), but nobody else is left", row.why,
+    refusals.span(row.seconds)))
+  row.verdict, row.reason, row.why, row.fix, row.seconds = "kept", nil, nil, nil, nil
+  order[1] = candidate
+end
+
+local function why_first(order, rows, plan)
   if #order == 1 then return "it is the only usable one" end
-  return strategy .. ": it is its turn"
+  local first, second = rows[order[1]], rows[order[2]]
+  if first.priority > second.priority then
+    return format("its priority is the highest (%d)", first.priority)
+  end
+  local routing = config.values.routing or {}
+  return plan.strategy .. (plan.strategy == "fill-first" and ": the first one that can"
+    or ": it is its turn")
+    .. (routing["session-affinity"] ~= false and "; conversations that have begun stay where they are"
+      or "")
+end
+
+-- The candidates of a resolution: appends the usable ones in order and the refused ones to `rows`.
+-- Returns the usable candidates, and the rows of all by candidate.
+local function add_candidates(rows, resolution, dialect, suffix, live)
+  local kept, row_of, order, refused = {}, {}, {}, {}
+  local all = plans.of(resolution).all
+  for _, candidate in ipairs(all) do
+    local row = describe(candidate, dialect, suffix)
+    row.notes = notes_of(candidate.credential, live)
+    row_of[candidate] = row
+    judge(candidate, row, kept, live)
+  end
+  if live then
+    order = turns.order(resolution, kept)
+    if #order == 0 then add_resort(order, resolution, row_of) end
+  end
+  for _, candidate in ipairs(all) do
+    if row_of[candidate].verdict == "refused" then
+      refused[#refused + 1] = row_of[candidate]
+    elseif not live then
+      order[#order + 1] = candidate
+    end
+  end
+  for i, candidate in ipairs(order) do
+    rows[#rows + 1] = row_of[candidate]
+    row_of[candidate].position = live and i or nil
+  end
+  table.move(refused, 1, #refused, #rows + 1, rows)
+  return order, row_of
+end
+
+local function first_of(order, row_of, plan)
+  local first = row_of[order[1]]
+  return {
+    provider = first.provider, credential = first.credential, model = first.model,
+    why = why_first(order, row_of, plan),
+  }
 end
 
 --- Explains a model.
@@ -352,56 +267,24 @@ end
 function M.report(model, dialect, live)
   dialect = dialect and (data.dialects[dialect] or dialect)
   local resolution, _, suffix = router.resolve(model)
-  local routing = config.values.routing or {}
   local report = {
     model = model, dialect = dialect, live = live, usable = false,
-    resolved = resolved_as(model, resolution, suffix),
-    strategy = routing.strategy or "round-robin",
+    resolved = resolved_as(model, resolution, suffix), strategy = plans.strategy(),
     candidates = json.array {}, providers = configured(), nearest = json.array {},
   }
-  local kept, seen, rows, refused = {}, {}, {}, {}
-  for _, group in ipairs(resolution and resolution.groups or {}) do
-    for _, candidate in ipairs(group.candidates) do
-      local row = describe(candidate, dialect, suffix)
-      local refusal = refusal_of(candidate, live)
-      seen[candidate.credential.id] = true
-      row.notes = notes_of(candidate.credential, live)
-      rows[candidate] = row
-      if refusal then
-        refuse(row, refusal)
-        refused[#refused + 1] = row
-      else
-        row.verdict, kept[candidate] = "kept", true
-      end
+  local seen = {}
+  if resolution then
+    local order, row_of = add_candidates(report.candidates, resolution, dialect, suffix, live)
+    report.usable = #order > 0
+    if report.usable and live then
+      report.next = first_of(order, row_of, plans.of(resolution))
     end
-  end
-  local order = resolution and live and order_of(resolution, kept) or {}
-  if resolution and not live then
-    for _, group in ipairs(resolution.groups) do
-      for _, candidate in ipairs(group.candidates) do
-        if kept[candidate] then order[#order + 1] = candidate end
-      end
-    end
-  end
-  for i, candidate in ipairs(order) do
-    local row = rows[candidate]
-    row.position = live and i or nil
-    report.candidates[i] = row
-  end
-  add_absent(refused, report, resolution, seen)
-  if not seen.mock then add_mock(refused, report) end
-  for _, row in ipairs(refused) do report.candidates[#report.candidates + 1] = row end
-  report.usable = #order > 0
-  if report.usable and live then
-    local first = rows[order[1]]
-    report.next = {
-      provider = first.provider, credential = first.credential, model = first.model,
-      why = why_first(order, report.strategy),
-    }
-  end
-  if not resolution then
+    for candidate in pairs(row_of) do seen[candidate.credential.id] = true end
+  else
     report.nearest = json.array(nearest.of(model, registry.get().ids, NEAREST))
   end
+  add_absent(report.candidates, report, resolution, seen)
+  if not seen.mock then add_mock(report.candidates, report) end
   return report
 end
 

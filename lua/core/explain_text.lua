@@ -1,5 +1,7 @@
 --- Reports of core.explain and route traces, as text that a person reads at a terminal.
 
+local span = require("core.refusals").span
+
 local concat, format, gsub, rep = table.concat, string.format, string.gsub, string.rep
 
 local M = {}
@@ -39,10 +41,6 @@ local function aligned(rows, paint)
     lines[n] = "  " .. gsub(concat(parts, "  "), "%s+$", "")
   end
   return lines, widths
-end
-
-local function span(seconds)
-  return require("core.explain").span(seconds)
 end
 
 -- --- a model --------------------------------------------------------------------------------------

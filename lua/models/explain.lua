@@ -21,6 +21,7 @@ return {
     payment_required = "the upstream wants to be paid",
     forbidden = "the upstream forbade it",
     unsupported = "the upstream says that it cannot use this model",
+    challenge = "a guard before the upstream's API took the proxy for a robot",
   },
 
   --- Dialects by the names that users know.

@@ -29,7 +29,7 @@ test("the order of the next request is told, and asking makes it nobody's turn",
   support.chat '{"model":"m"}'
   for _ = 1, 2 do
     local report = about "m"
-    same(rows(report), { "b kept", "c kept", "a kept" })
+    same(rows(report), { "b kept", "a kept", "c kept" })
     same({ report.next.credential, report.usable }, { "sk-...b", true })
   end
   support.chat '{"model":"m"}'
@@ -46,7 +46,7 @@ test("an account that waits tells why, how long and what the upstream said", fun
   same({ row.id, row.reason, row.seconds, row.said, row.fix },
     { "a", "cooling_quota", 37, "429 slow down", "wait 37s" })
   state.now = state.now + 38
-  same(rows(about "m"), { "a kept", "b kept" })
+  same(rows(about "m"), { "b kept", "a kept" })
 end)
 
 test("a disabled account is refused, with the setting that would help", function()
@@ -111,9 +111,56 @@ end)
 
 test("an account that has to be logged in again names the command", function()
   given { account("claude-ann.json", nil, { kind = "oauth", provider = "openai_compatibility",
-    problem = "needs_login: invalid_grant", label = "ann@example.com" }) }
+    problem = "needs_login: invalid_grant", label = "ann@example.com", expires = 1800000000 }) }
   local row = about("m").candidates[1]
   same({ row.reason, row.why }, { "needs_login", "needs_login: invalid_grant" })
+  given { account("qwen-ann.json", nil, { kind = "oauth", provider = "openai_compatibility",
+    problem = "needs_login: invalid_grant", label = "ann@example.com", expires = 1800001060 }) }
+  row = about("m").candidates[1]
+  same({ row.verdict, row.notes[1] }, { "kept",
+    "needs_login: invalid_grant; it serves until its token expires in 1m: log in again" })
+end)
+
+test("priority decides before turns", function()
+  given { account("a", nil, { entry = { priority = 1 } }),
+    account("b", nil, { entry = { priority = 5 } }) }
+  local report = about "m"
+  same(rows(report), { "b kept", "a kept" })
+  same(report.next.why, "its priority is the highest (5)")
+end)
+
+test("weights say how often, and a weight of 0 is a refusal", function()
+  given({ account("a", nil, { entry = { weight = 0 } }), account("b", nil, { entry = { weight = 3 } }),
+    account "c" }, { routing = { strategy = "weighted-round-robin" } })
+  local report = about "m"
+  same(rows(report), { "b kept", "c kept", "a refused weight" })
+  same({ report.strategy, report.candidates[1].weight }, { "weighted-round-robin", 3 })
+  same(report.candidates[3].fix,
+    "set `weight: 1` for the entry `acme` of openai-compatibility in config.yaml")
+end)
+
+test("who fails for the upstream's trouble is asked all the same when nobody else is left", function()
+  local state = given({ account "a", account "b" }, nil, function()
+    return { status = 503, text = '{"error":{"message":"down"}}' }
+  end)
+  support.chat '{"model":"m"}'
+  local report = about "m"
+  same({ report.usable, report.candidates[1].verdict }, { true, "kept" })
+  local asked = report.candidates[1].id
+  support.chat '{"model":"m"}'
+  same(state.calls[3].credential, asked)
+end)
+
+test("a request looks now and then whether a long rest has ended", function()
+  local state = given({ account "a" }, nil, {
+    { status = 429, fields = { ["retry-after"] = "7200" }, text = '{"error":{"message":"gone"}}' },
+  })
+  support.chat '{"model":"m"}'
+  same(rows(about "m"), { "a refused cooling_quota" })
+  state.now = state.now + 1801
+  local report = about "m"
+  same({ report.candidates[1].verdict, report.usable }, { "kept", true })
+  same(rows(about "m"), { "a kept" })
 end)
 
 test("a client's dialect tells whether bytes go through", function()

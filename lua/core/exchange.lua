@@ -22,8 +22,9 @@ local M = {}
 
 local function fetch(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.fetch(call, candidate) end
-  return translation.fetch(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  local text, problem = way.fetch(call, candidate)
+  return text, attempt.without_secrets(problem)
 end
 
 --- Gets a whole answer from a candidate, in the base dialect of the client.
@@ -51,8 +52,8 @@ end
 
 local function stream_once(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.stream(call, candidate) end
-  return translation.stream(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  return attempt.without_secrets(way.stream(call, candidate))
 end
 
 local function stream(call, candidate)

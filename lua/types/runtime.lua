@@ -59,6 +59,12 @@ function credentials.version() end
 ---@param id string
 ---@return string?
 function credentials.stamp(id) end
+--- A text without the secrets that are known here (keys, tokens, values of configured headers, proxy
+--- passwords): `***` stands in their place.  For words of upstreams that people will read; error
+--- bodies, headers, log lines and route traces have it done already.
+---@param text string
+---@return string
+function credentials.redact(text) end
 
 --- Calls to the scripts of the main thread, see lua/core/keeper.lua.
 ---@class KeeperModule

@@ -109,7 +109,7 @@ static void on_task_end(struct task *t, enum task_result result, const char *mes
     }
     if (result == TASK_FAILED || result == TASK_STOPPED) {
         x->script_failed = true;
-        log_write(x->state->host->log, LOG_ERROR, "script", x->id, "%s", message);
+        secrets_log_failure(x->state, x->id, message, x->req);
     } else if (!answered) {
         log_write(x->state->host->log, LOG_ERROR, "script", x->id,
                   "the pipeline ended without finishing its response");

@@ -328,10 +328,15 @@ static int l_trace(lua_State *L)
     struct exchange *x = l_check_client(L, 1)->exchange;
     size_t len, before = x->steps.len;
     const char *step = luaL_checklstring(L, 2, &len);
+    struct script_state *s = state_of(L);
     double seconds = clock_mono() - x->req->started;
 
     if (len < 3 || *step != '{' || !json_check(step, len, 0, &(struct json_error){0}))
         return luaL_argerror(L, 2, "not a JSON object with members");
+    if (secrets_redact(s, step, len, NULL, &s->scratch)) {
+        step = s->scratch.data;
+        len = s->scratch.len;
+    }
     // Whole steps or nothing; the first ones tell the most.
     if (x->steps.max - x->steps.len < len + 32)
         return 0;

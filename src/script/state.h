@@ -20,6 +20,7 @@
 #include "script/credentials.h"
 #include "script/host.h"
 #include "script/object.h"
+#include "script/secrets.h"
 #include "store/store.h"
 
 struct task;
@@ -56,6 +57,7 @@ struct script_state {
     // The newest credentials of host->accounts that this state has looked at.
     struct credential_set *live[ACCOUNTS_SOURCES];
     unsigned live_version;
+    struct secrets *secrets; // see secrets.h; NULL until they are needed
 };
 
 // Makes a state for a compiled bundle; references what it is given.  NULL without memory.

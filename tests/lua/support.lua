@@ -37,6 +37,13 @@ local version = 0
 local credentials = {}
 function credentials.list() return state.credentials end
 function credentials.version() return version end
+function credentials.redact(text)
+  for _, secret in ipairs(state.secrets) do
+    local plain = secret:gsub("%p", "%%%0")
+    text = text:gsub(plain, "***")
+  end
+  return text
+end
 function credentials.stamp(id) return state.stamps[id] end
 
 -- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
@@ -221,7 +228,7 @@ function M.reset(given)
   given = given or {}
   version = version + 1
   state = {
-    store = {}, now = 1000, slept = {}, log = {}, calls = {},
+    secrets = given.secrets or {}, store = {}, now = 1000, slept = {}, log = {}, calls = {},
     stamps = given.stamps or {}, keeper = given.keeper, posted = {}, replies = {},
     credentials = given.credentials or {}, keys = given.keys or {},
     closed = given.closed, upstream = given.upstream or {},

@@ -2,6 +2,7 @@
 
 local caps = require "lib.caps"
 local config = require "config"
+local credentials = require "credentials"
 local chat = require "lib.chat"
 local dialects = require "lib.dialects"
 local envelopes = require "lib.envelope"
@@ -150,6 +151,22 @@ function M.await(call, candidate, response)
   local provider = candidate.provider
   local problem = provider.classify and provider.classify(status, body, response)
   return problem or errors.from_status(status, body, response, provider.dialect)
+end
+
+--- Takes secrets out of a problem that an upstream told with status 200; others have it done already.
+--- @param problem Problem?
+--- @return Problem?
+function M.without_secrets(problem)
+  if not problem then return nil end
+  local redact = credentials.redact
+  problem.message = redact(problem.message)
+  problem.body = problem.body and redact(problem.body)
+  problem.code = problem.code and redact(problem.code)
+  problem.kind = problem.kind and redact(problem.kind)
+  for name, value in pairs(problem.details or {}) do
+    if type(value) == "string" then problem.details[name] = redact(value) end
+  end
+  return problem
 end
 
 --- True when an answer is a stream of events.

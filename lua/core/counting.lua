@@ -94,6 +94,7 @@ function M.serve(call)
       return failure
     end)
     if problem then
+      attempt.without_secrets(problem)
       if is_clients(call, problem) then return problem end
       log.info("%s does not count tokens: %s", candidate.credential.name, problem.message)
     end

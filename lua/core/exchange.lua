@@ -15,6 +15,7 @@ local refreshing = require "core.refreshing"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
+local trace = require "core.trace"
 local translation = require "core.translation"
 
 local find, lower = string.find, string.lower
@@ -23,8 +24,9 @@ local M = {}
 
 local function fetch(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.fetch(call, candidate) end
-  return translation.fetch(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  local text, problem = way.fetch(call, candidate)
+  return text, attempt.without_secrets(problem)
 end
 
 --- Gets a whole answer from a candidate, in the base dialect of the client.
@@ -59,8 +61,8 @@ end
 
 local function stream_once(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.stream(call, candidate) end
-  return translation.stream(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  return attempt.without_secrets(way.stream(call, candidate))
 end
 
 local function stream(call, candidate)
@@ -168,6 +170,7 @@ end
 --- @param problem Problem
 function M.fail(call, problem)
   local client = call.client
+  trace.ended(client, problem, call.dialect, call)
   if not client.started then return errors.respond(client, problem, call.dialect) end
   local relay = call.relay
   local bytes = errors.event(problem, call.dialect, {

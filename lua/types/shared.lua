@@ -54,7 +54,8 @@
 ---@field usage? string     last upstream event that carried usage
 ---@field resolution? table   what the router made of the model's name
 ---@field session? string|false  its conversation, as a key of the store (core.affinity)
----@field trace? {provider: string, credential: string, model: string, reason: string}[]  refused
+---@field traced? table<Candidate, boolean>  candidates that have a step in the route trace
+---@field refused? integer   candidates that were left out
 
 --- One way to serve a call.
 ---@class Candidate

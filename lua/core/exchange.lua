@@ -4,8 +4,10 @@
 local attempt = require "core.attempt"
 local config = require "config"
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local framing = require "lib.framing"
+local json = require "json"
 local log = require "log"
 local passthrough = require "core.passthrough"
 local problems = require "lib.problems"
@@ -41,10 +43,17 @@ function M.fetch(call, candidate)
   return text, problem
 end
 
+-- An answer in Code Assist's envelope: the upstream's own, where it came in one.
+local function wrapped(call, candidate, text)
+  local own = call.same_dialect and candidate.provider.envelope and call.whole
+  if not own then return envelopes.wrap(text) end
+  return json.splice(own, "response", json.raw(text)) or envelopes.wrap(text)
+end
+
 local function whole(call, candidate)
   local text, problem = M.fetch(call, candidate)
   if not text then return problem end
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
+  if call.dialect == "gemini_cli" then text = wrapped(call, candidate, text) end
   call.client:respond(200, attempt.WHOLE, text)
 end
 

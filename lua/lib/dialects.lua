@@ -3,6 +3,7 @@
 local chat = require "lib.chat"
 local data_of = require "models.dialects"
 local errors = require "lib.errors"
+local google_errors = require "lib.google_errors"
 local json = require "json"
 local streams = require "models.streams"
 
@@ -71,6 +72,7 @@ function M.problem(base, name, data)
   if base == "chat" then return errors.from_event(text, base) end
   local status = status_of(text)
   if not status or status < 400 or status > 599 then return errors.from_event(text, base) end
+  if base == "gemini" then return (google_errors.classify(status, text)) end
   local problem = errors.from_status(status, text, nil, base)
   if status == 429 and problem.details then
     problem.retry_after = tonumber(problem.details.resets_in_seconds)

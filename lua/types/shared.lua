@@ -26,6 +26,8 @@
 ---@field stream boolean
 ---@field stream_options? any  the body's member of that name, as json.peek gives it
 ---@field body string       client's body; of gemini_cli the request in it
+---@field envelope? table    what stood beside that request, its values raw
+---@field whole? string      an answer that came in an envelope, with it
 ---@field argument? string  rest of the path
 ---@field same_dialect? boolean  bytes go through to the candidate
 ---@field upstream_stream? boolean  the candidate is asked for a stream
@@ -78,6 +80,7 @@
 ---  always, or when the client speaks another dialect
 ---@field counts? string            its counting endpoint gives the number under this name
 ---@field returned? string[]        headers of answers that the client gets
+---@field envelope? boolean         its answers and events are in a member `response`
 ---@field models fun(credential: Credential): Model[]
 --- Edits a body in the provider's dialect before it is sent.
 ---@field prepare? fun(call: Call, candidate: Candidate, body: string): string?, Problem?

@@ -115,6 +115,11 @@ end
 function Response:headers() return self.fields or {} end
 function Response:header(name) return self:headers()[name:lower()] end
 function Response:body() return self.text or "" end
+function Response:read()
+  local text = self.text
+  self.text = nil
+  return text
+end
 function Response:next_event()
   local event = (self.events or {})[self.at]
   self.at = self.at + 1

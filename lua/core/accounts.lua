@@ -7,6 +7,7 @@
 --- why; `refresh-wait:<file>`, present while a further try would be too early.
 
 local accounts = require "accounts"
+local cooldowns = require "core.cooldowns"
 local credentials = require "credentials"
 local file = require "file"
 local json = require "json"
@@ -107,6 +108,10 @@ local function describe(entry)
   return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
 end
 
+local function id_of(entry, account)
+  return account.suffix and entry.name .. "#" .. account.suffix or entry.name
+end
+
 -- Takes up a text of a file; true when it is news.
 local function take(name, text)
   local entry = known[name]
@@ -115,10 +120,15 @@ local function take(name, text)
     return false
   end
   local verb = entry and "changed" or "added"
+  local before = entry and entry.document and token_files.refresh_token(entry.document)
   entry = entry or { name = name }
   known[name] = entry
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
+  if before and entry.document and token_files.refresh_token(entry.document) ~= before then
+    -- What happened before a new login says nothing about the account any more.
+    for _, account in ipairs(entry.accounts) do cooldowns.forget(id_of(entry, account)) end
+  end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))
   return true
@@ -143,7 +153,7 @@ end
 local function public(entry, account)
   local name = gsub(entry.kind.provider, "_", "-")
   return {
-    id = account.suffix and entry.name .. "#" .. account.suffix or entry.name,
+    id = id_of(entry, account),
     provider = entry.kind.provider,
     name = name,
     secret = account.secret or "",
@@ -381,8 +391,7 @@ function M.tick()
     if entry.unsaved then
       entry.unsaved = not token_files.write(path_of(name), entry.text) or nil
     elseif running < REFRESHES and is_wanted(entry, now) then
-      local account = entry.accounts[1]
-      local id = account.suffix and name .. "#" .. account.suffix or name
+      local id = id_of(entry, entry.accounts[1])
       -- Present until it ends, or for a minute: nobody starts it twice.
       store.set("refresh-wait:" .. name, 0, 60)
       keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })

@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from support.accounts import with_accounts  # noqa: E402
+from support.logged_in import with_accounts  # noqa: E402
 from support.authority import Authority  # noqa: E402
 from support.hosts import Hosts  # noqa: E402
 from support.proxy import Proxy, binary, entry  # noqa: E402
@@ -110,5 +110,5 @@ def hosts(authority, tmp_path):
 
 @pytest.fixture
 def make_with_accounts(make_proxy, hosts):
-    """Proxies with token files, in front of `hosts`; see support/accounts.py."""
+    """Proxies with token files, in front of `hosts`; see support/logged_in.py."""
     return with_accounts(make_proxy, hosts)

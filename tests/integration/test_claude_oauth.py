@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.accounts import ask_and_kill, file_of, iso, no_secrets
+from support.logged_in import ask_and_kill, file_of, iso, no_secrets
 from support.proxy import eventually
 from support.vendors import EMAIL, FIXTURES, Anthropic, Login, recorded
 

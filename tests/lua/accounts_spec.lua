@@ -91,6 +91,7 @@ test("a token file becomes an account, and what workers see of it holds no token
   reset()
   put("acme-a.json", { type = "acme", email = "a@example.com", access_token = "CANARY",
     refresh_token = "CANARY", plan = "pro", weight = 3, excluded_models = { "x*" },
+    model_aliases = { fast = "acme-1" },
     proxy_url = "socks5://p:1", expired = "2030-01-01T00:00:00Z" })
   accounts.scan()
   same(#published, 1)
@@ -98,7 +99,8 @@ test("a token file becomes an account, and what workers see of it holds no token
   same({ account.id, account.provider, account.label, account.proxy },
     { "acme-a.json", "acme", "a@example.com", "socks5://p:1" })
   same(details(), {
-    entry = { weight = 3, ["excluded-models"] = { "x*" } }, facts = { plan = "pro" },
+    entry = { weight = 3, ["excluded-models"] = { "x*" },
+      models = { { alias = "fast", name = "acme-1" } } }, facts = { plan = "pro" },
     expires = 1893456000, ahead = 10, refreshable = true, file = "acme-a.json",
   })
   assert(not account.details:find("CANARY"))
@@ -119,7 +121,7 @@ end)
 test("a refresh keeps all members and writes before it is used", function()
   local state = reset()
   put("a.json", '{ "type":"acme", "refresh_token":"r1", "access_token":"t1", "big":12345678901234567890123,'
-    .. '"nested": {"b":1.0,"a":[]}, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
+    .. '"nested": { "b" : 1.0, "a":[ ], "s": " \\" , : \\\\" }, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
   accounts.scan()
   local before
   answer = function()
@@ -129,7 +131,7 @@ test("a refresh keeps all members and writes before it is used", function()
   same(refresh(state, "a.json"), { refreshed = true })
   assert(before:find("t1"))
   same(files["auths/a.json"], '{"access_token":"t2","big":12345678901234567890123,'
-    .. '"nested":{"b":1.0,"a":[]},"refresh_token":"r2",'
+    .. '"nested":{"b":1.0,"a":[],"s":" \\" , : \\\\"},"refresh_token":"r2",'
     .. '"token":{"expiry":"2030-01-01T00:00:00Z","keep":true},"type":"acme"}')
   same(published[1].secret, "t2")
 end)

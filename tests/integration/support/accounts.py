@@ -1,97 +1,121 @@
-"""Proxies with token files, and what can happen to them."""
+"""A made-up provider with accounts: scripts for the overlay, and its strict servers.
+
+Its refresh tokens are used once: a second use is a problem.  Access tokens are good until the server
+says otherwise.
+"""
 import json
 import os
-import signal
-import time
+import threading
 
-from .proxy import eventually
-from .upstream import reply
+from .upstream import chat_reply, error, reply
 
+HOST, AUTH = "api.acme.example", "auth.acme.example"
 
-def iso(at):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+PROVIDER = """
+local upstream = require "lib.upstream"
+local M = { name = "acme", dialect = "chat" }
+function M.models(credential)
+  return { { id = "acme-1", owned_by = "acme", type = "acme", created = 1 } }
+end
+function M.request(call, candidate)
+  return {
+    method = "POST", url = candidate.credential.base_url .. "/chat/completions",
+    credential = candidate.credential.id,
+    headers = { ["content-type"] = "application/json", ["user-agent"] = upstream.AGENT,
+      ["authorization"] = "Bearer {secret}" },
+    body = call.payload, timeout = upstream.TIMEOUT,
+  }
+end
+return M
+"""
 
-
-def with_accounts(make_proxy, hosts):
-    """Makes proxies with an auth-dir of their own; its files are given by name."""
-    def make(files=None, start=True, name="home", **config):
-        proxy = make_proxy({"mock": False, **config}, start=False, name=name, **hosts.env())
-        proxy.auths = proxy.folder / "auths"
-        proxy.auths.mkdir(mode=0o700, exist_ok=True)
-        proxy.change_config(auth_dir=str(proxy.auths))
-        for file, document in (files or {}).items():
-            text = document if isinstance(document, str) else json.dumps(document)
-            (proxy.auths / file).write_text(text)
-        return proxy.start() if start else proxy
-    return make
-
-
-def file_of(proxy, name):
-    return json.loads((proxy.auths / name).read_text())
-
-
-def no_secrets(proxy, vendor, *texts):
-    """No token that was ever given out stands in the log or in these texts."""
-    everything = proxy.log + "".join(texts)
-    assert not [t for t in vendor.tokens.issued if t in everything]
-
-
-def kill(proxy):
-    os.kill(proxy.process.pid, signal.SIGKILL)
-    proxy.process.wait()
-    proxy.checked = True  # this end is not to be a clean one
-
-
-def _half(text):
-    def action(c):
-        c.head(200, {"Content-Type": "application/json", "Content-Length": len(text)}, chunked=False)
-        c.send(text[:len(text) // 2].encode())
-        c.wait_gone()
-    return action
-
-
-# What the token endpoint does with the answer that it has.
-ANSWERS = {
-    "received": lambda data: lambda c: c.wait_gone(),
-    "half": lambda data: _half(json.dumps(data)),
-    "whole": reply,
-}
+KIND = """
+local oauth = require "lib.oauth"
+local times = require "lib.times"
+local timer = require "timer"
+local M = { type = "acme", lead = LEAD, ahead = 1 }
+function M.read(document)
+  if type(document.access_token) ~= "string" then return nil, "no access_token" end
+  return { { label = document.email or "?", secret = document.access_token,
+    hosts = { "https://api.acme.example" }, base_url = "https://api.acme.example" } }
+end
+function M.refresh(document)
+  local answer, problem = oauth.call {
+    url = "https://auth.acme.example/token", document = document,
+    form = { grant_type = "refresh_token", refresh_token = document.refresh_token },
+  }
+  if not answer then return nil, problem end
+  if answer.status ~= 200 then
+    local code = answer.data and answer.data.error
+    return nil, { message = code or "status " .. answer.status, needs_login = code == "invalid_grant" }
+  end
+  return {
+    access_token = answer.data.access_token, refresh_token = answer.data.refresh_token,
+    expired = times.rfc3339(timer.wall() + answer.data.expires_in),
+    last_refresh = times.rfc3339(timer.wall()),
+  }
+end
+return M
+"""
 
 
-def ask_and_kill(proxy, vendor, begin, moment, make_upstream):
-    """Starts a proxy whose token has expired, begins a request and kills the proxy at a moment:
-    "before" the refresh leaves, when it was "received", after "half" of the answer, after the
-    "whole" of it, or when the new token is first "used"."""
-    reached = []
+def install(proxy, lead="nil"):
+    proxy.write_script("providers/acme.lua", PROVIDER)
+    proxy.write_script("accounts/acme.lua", KIND.replace("LEAD", lead))
 
-    def token(request):
-        action = ANSWERS[moment](vendor._token(request))
 
-        def act(c):
-            reached.append(moment)
-            action(c)
-        return act
+def write(folder, name, document):
+    """As editors do it, with the product's own rights."""
+    folder.mkdir(exist_ok=True)
+    fresh = folder / (name + ".tmp")
+    fresh.write_text(document if isinstance(document, str) else json.dumps(document))
+    os.chmod(fresh, 0o600)
+    os.replace(fresh, folder / name)
 
-    def use(request):
-        def act(c):
-            reached.append(moment)
-            c.wait_gone()
-        return act
 
-    if moment == "before":
-        # Takes the connection and never speaks TLS.
-        deaf = make_upstream()
-        proxy.env["CLIPROXY_RESOLVE"] = f"*:443:127.0.0.1:{deaf.port}"
-    elif moment == "used":
-        vendor.answer = use
-    else:
-        vendor.token(token)
-    proxy.start()
-    connection = begin(proxy)
-    eventually(lambda: deaf.connections if moment == "before" else reached, pause=0.001)
-    kill(proxy)
-    connection.close()
-    vendor.answer = None
-    vendor.token(vendor._token)
-    if moment == "before":
-        assert vendor.tokens.refreshes == 0
+class Acme:
+    """Both servers.  `accounts` by e-mail: the refresh token and access tokens that are good now."""
+
+    def __init__(self, hosts, life=3600):
+        self.hosts, self.life = hosts, life
+        self.lock = threading.Lock()
+        self.refresh, self.access = {}, {}
+        self.serial = 0
+        self.refreshes = hosts.on(AUTH, "POST", "/token")(self.token)
+        self.auth = hosts.routes[-1]
+        hosts.on(HOST, "POST", "/chat/completions")(self.chat)
+        self.api = hosts.routes[-1]
+
+    def add(self, email, **extra):
+        """A new account; its token file."""
+        with self.lock:
+            document = {"type": "acme", "email": email, **self._issue(email), **extra}
+        return document
+
+    def _issue(self, email):
+        self.serial += 1
+        self.refresh[email] = f"refresh-{email}-{self.serial}"
+        access = f"access-{email}-{self.serial}"
+        self.access[access] = email
+        return {"access_token": access, "refresh_token": self.refresh[email]}
+
+    def revoke(self, email):
+        """Access tokens of the account are refused from now on."""
+        with self.lock:
+            self.access = {t: e for t, e in self.access.items() if e != email}
+
+    def token(self, request):
+        fields = request.form()
+        assert set(fields) == {"grant_type", "refresh_token"}, fields
+        with self.lock:
+            email = next((e for e, t in self.refresh.items() if t == fields["refresh_token"]), None)
+            assert email, f"{fields['refresh_token']} was used before"
+            return {**self._issue(email), "expires_in": self.life, "token_type": "bearer"}
+
+    def chat(self, request):
+        token = (request.header("authorization") or "").removeprefix("Bearer ")
+        with self.lock:
+            email = self.access.get(token)
+        if not email:
+            return error(401, "bad token", type="authentication_error")
+        return reply(chat_reply(f"hello {email}"))

@@ -205,10 +205,16 @@ local function look()
   local changed, seen = false, {}
   for _, name in ipairs(names or {}) do
     if token_files.is_name(name) then
-      local text, problem = token_files.read(path_of(name))
       local entry = known[name]
+      local before, saving = entry and entry.text, entry and entry.saving
+      local text, problem = token_files.read(path_of(name))
+      entry = known[name]
       seen[name] = true
-      if entry and entry.unsaved then
+      if entry and (saving or entry.saving or entry.text ~= before) then
+        -- A refresh was faster: what was read may be older than what is known.  Its writing has us
+        -- look again.
+        text = entry.text
+      elseif entry and entry.unsaved then
         text = entry.text -- what is in memory is newer
       end
       if text then
@@ -256,9 +262,10 @@ end
 -- Keeps the new text: in memory first, so that it serves even where the disk is full.
 local function keep(entry, text)
   local old = entry.text
-  entry.text = text
+  entry.text, entry.saving = text, true
   examine(entry)
   local ok, err = token_files.write(path_of(entry.name), text, old)
+  entry.saving = nil
   entry.unsaved = not ok or nil
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "

@@ -84,9 +84,9 @@ local function walk(call, resolution, attempt, state)
 end
 
 -- What the client is told when everything was tried.
-local function final(resolution, state)
+local function final(call, resolution, state)
   local best = state.best
-  if not best then return shortage.problem(resolution) end
+  if not best then return shortage.problem(resolution, call) end
   if best.verdict == "quota" and not best.retry_after then
     best.retry_after = shortage.earliest(resolution)
   end
@@ -110,14 +110,14 @@ function M.run(call, resolution, attempt, pause)
     -- Nobody could be asked: they may rest for a short while only.
     if not state.again and state.best then break end
     passed.round, passed.tried, passed.without = round, {}, passed.without
-    local seconds = shortage.pause(resolution, passed)
+    local seconds = shortage.pause(resolution, passed, call)
     if not seconds then break end
     pause(call, seconds)
     state.passed, state.again = passed, false
     done, problem = walk(call, resolution, attempt, state)
     if done or problem then return problem end
   end
-  return final(resolution, state)
+  return final(call, resolution, state)
 end
 
 return M

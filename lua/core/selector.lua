@@ -27,9 +27,13 @@ local function account_problem(credential)
   if credential.renewable == false then return "expired" end
 end
 
--- The record of what keeps a candidate waiting, or nil.
-local function standing(candidate)
-  local credential = candidate.credential
+-- The record of what keeps a candidate waiting, or from serving this very call; or nil.
+local function standing(candidate, call)
+  local credential, admits = candidate.credential, call and candidate.provider.admits
+  if admits then
+    local fine, why = admits(call, credential)
+    if not fine then return { reason = "not_admitted", last = why or "" } end
+  end
   if credential.expires or credential.entry.disabled then
     local reason, last = account_problem(credential)
     if reason then return { reason = reason, last = last or "" } end
@@ -39,13 +43,14 @@ end
 
 --- Why a candidate is not asked now, or nil.
 --- @param candidate Candidate
---- @return string? reason  "quota", "transient", "needs_login", ...
+--- @param call Call?
+--- @return string? reason  "quota", "transient", "needs_login", "not_admitted", ...
 --- @return number? seconds  until it may be asked again, when that is known
 --- @return string? last  what the upstream said
 --- @return number? at  when that was, by timer.now()
-function M.blocked(candidate)
+function M.blocked(candidate, call)
   cooldowns.look()
-  local record = standing(candidate)
+  local record = standing(candidate, call)
   if not record then return nil end
   return record.reason, record.due and record.due - timer.now(), record.last, record.at
 end
@@ -70,7 +75,7 @@ local function gather(tier, plan, call, passed, found)
     local list = { cursor = group.cursor }
     for _, candidate in ipairs(group) do
       if not (passed and is_passed(candidate, plan, passed)) then
-        local record = standing(candidate)
+        local record = standing(candidate, call)
         local instead = record and record.reason == "quota" and stand_in(candidate, passed)
         if not record or instead then
           list[#list + 1] = instead or candidate
@@ -130,7 +135,7 @@ function M.pick(resolution, call, passed)
   call.resolution = resolution
   cooldowns.look()
   local only = plan.only
-  if only and not passed and not standing(only) then return only end
+  if only and not passed and not standing(only, call) then return only end
   local found = {}
   for _, tier in ipairs(plan.tiers) do
     local candidate = choose(tier, plan, call, passed, found)
@@ -197,7 +202,7 @@ end
 --- @param resolution table?  of that call, when it was not served yet
 --- @return Standing
 function M.status(candidate, call, resolution)
-  local reason, seconds, last, at = M.blocked(candidate)
+  local reason, seconds, last, at = M.blocked(candidate, call)
   if not reason and plans.is_excluded(candidate) then reason = "weight" end
   local status = {
     usable = reason == nil, reason = reason, seconds = seconds, last = last, at = at,

@@ -56,7 +56,7 @@ function M.admits(call, credential)
       or is_claude_code(call) then
     return true
   end
-  return false, "logins serve Claude Code only (claude-oauth-clients)"
+  return false, "kept for Claude Code by claude-oauth-clients"
 end
 
 --- Moves `betas` of a body into the header.

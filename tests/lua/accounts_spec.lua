@@ -136,6 +136,31 @@ test("a refresh keeps all members and writes before it is used", function()
   same(published[1].secret, "t2")
 end)
 
+test("a look that was slower than a refresh does not bring the old token back", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  local read = file.read
+  file.read = function(path)
+    local old = read(path)
+    file.read = read
+    same(refresh(state, "a.json"), { refreshed = true })
+    return old
+  end
+  accounts.scan(true)
+  same(published[1].secret, "t2")
+  local write = file.write
+  file.write = function(path, text)
+    file.write = write
+    accounts.scan(true) -- the file is not there yet
+    return write(path, text)
+  end
+  answer = function() return { access_token = "t3", refresh_token = "r3" } end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(published[1].secret, "t3")
+end)
+
 test("who comes second takes over what the first one got", function()
   local state = reset()
   put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })

@@ -42,8 +42,9 @@ local function is_oauth(credential)
 end
 
 local function is_claude_code(call)
+  local agent = call.client:header("user-agent") or ""
   return call.dialect == "anthropic"
-    and find(call.client:header("user-agent") or "", "^claude%-cli/") ~= nil
+    and (find(agent, "^claude%-cli/") or find(agent, "^claude%-code/")) ~= nil
 end
 
 --- Whether a credential may serve a call.

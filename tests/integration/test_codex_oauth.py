@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.logged_in import ask_and_kill, file_of, iso, no_secrets
+from support.logged_in import MOMENTS, ask_and_kill, check_kill, file_of, iso, no_secrets
 from support.dialects import named, responses_events, message_item
 from support.upstream import reply, sse
 from support.vendors import EMAIL, FIXTURES, ChatGpt, Login, recorded
@@ -251,23 +251,11 @@ def test_files_of_the_reference_are_rewritten_without_losing_a_member(
     assert new["refresh_token"] == vendor.tokens.refresh
 
 
-@pytest.mark.parametrize("moment", ["before", "received", "half", "whole", "used"])
-def test_a_rotated_token_survives_a_kill(make_with_accounts, make_upstream, vendor, hosts, moment):
-    document = account(vendor, expired=True)
-    vendor.tokens.grace = True
-    proxy = make_with_accounts({FILE: document}, start=False)
-    ask_and_kill(proxy, vendor, begin, moment, make_upstream)
-    on_disk = file_of(proxy, FILE)["refresh_token"]
-    assert on_disk in (document["refresh_token"], vendor.tokens.refresh)
-    before = vendor.tokens.refreshes
-    again = make_with_accounts(start=False)
-    again.env.update(hosts.env())
-    again.start()
-    assert responses(again).status == 200, again.tail()
-    if moment == "used":
-        assert on_disk == vendor.tokens.refresh and vendor.tokens.refreshes == before
-    assert file_of(again, FILE)["refresh_token"] == vendor.tokens.refresh
-    no_secrets(again, vendor)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_rotated_token_survives_a_kill(make_with_accounts, make_upstream, vendor, moment):
+    """At each step between question and use: the next start serves without a login."""
+    check_kill(make_with_accounts, make_upstream, vendor, moment, begin, responses, FILE,
+               account(vendor, expired=True))
 
 
 def test_a_token_that_was_used_up_without_an_answer_needs_a_login(

@@ -58,6 +58,9 @@ ANSWERS = {
 }
 
 
+MOMENTS = ("before", *ANSWERS, "used")
+
+
 def ask_and_kill(proxy, vendor, begin, moment, make_upstream):
     """Starts a proxy whose token has expired, begins a request and kills the proxy at a moment:
     "before" the refresh leaves, when it was "received", after "half" of the answer, after the
@@ -95,3 +98,20 @@ def ask_and_kill(proxy, vendor, begin, moment, make_upstream):
     vendor.token(vendor._token)
     if moment == "before":
         assert vendor.tokens.refreshes == 0
+
+
+def check_kill(make, make_upstream, vendor, moment, begin, ask, name, document):
+    """A refresh that a kill interrupts costs no login, where the server answers a repetition as it
+    answered before."""
+    vendor.tokens.grace = True
+    proxy = make({name: document}, start=False)
+    ask_and_kill(proxy, vendor, begin, moment, make_upstream)
+    on_disk = file_of(proxy, name)["refresh_token"]
+    assert on_disk in (document["refresh_token"], vendor.tokens.refresh)
+    before = vendor.tokens.refreshes
+    again = make()
+    assert ask(again).status == 200, again.tail()
+    if moment == "used":
+        assert on_disk == vendor.tokens.refresh and vendor.tokens.refreshes == before
+    assert file_of(again, name)["refresh_token"] == vendor.tokens.refresh
+    no_secrets(again, vendor)

@@ -57,7 +57,9 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token) or given(document.refreshToken)
-  if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
+  if not token then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local request = {
     url = TOKEN, document = document,
     json = {
@@ -71,7 +73,9 @@ function M.refresh(document)
     data, problem = calls.refresh(request, token, final)
   end
   if not data then return nil, problem end
-  if not given(data.access_token) then return nil, { message = "the answer has no access token" } end
+  if not given(data.access_token) then
+    return nil, { message = "the answer has no access token" }
+  end
   local members = tokens_of(data, timer.wall())
   add_owner(members, data)
   return members

@@ -68,7 +68,8 @@ def test_a_login_serves_claude_code_and_others(make_with_accounts, vendor):
     assert path.read_text().count("\n") == 1
 
     proxy.start()
-    sent = body(metadata={"user_id": "u"}, system=[{"type": "text", "text": "You are Claude Code."}])
+    sent = body(metadata={"user_id": "u"},
+                system=[{"type": "text", "text": "You are Claude Code."}])
     text = json.dumps(sent, indent=1).encode()
     answer = proxy.client().request("POST", "/v1/messages?beta=true", text, CODE)
     assert answer.status == 200 and answer.json()["content"][0]["text"] == "Hello there"
@@ -182,7 +183,8 @@ def test_a_file_that_cannot_be_refreshed_serves_as_long_as_it_does(make_with_acc
 
 
 @pytest.mark.parametrize("shape", ["base", "late"])
-def test_files_of_the_reference_are_rewritten_without_losing_a_member(make_with_accounts, vendor, shape):
+def test_files_of_the_reference_are_rewritten_without_losing_a_member(
+        make_with_accounts, vendor, shape):
     before = (FIXTURES / "claude" / f"file_{shape}.json").read_text()
     vendor.tokens.issue()
     vendor.tokens.refresh = "sk-ant-ort01-EXAMPLE"
@@ -203,7 +205,7 @@ def test_files_of_the_reference_are_rewritten_without_losing_a_member(make_with_
         assert vendor.messages.last.header("x-team") == "blue"
 
 
-# --- kill -9 ------------------------------------------------------------------------------------------
+# --- kill -9 ------------------------------------------------------------------------------------
 
 def begin(proxy):
     connection = proxy.client().connect()
@@ -229,7 +231,7 @@ def test_a_token_that_was_used_up_without_an_answer_needs_a_login(
     no_secrets(again, vendor, answer.text)
 
 
-# --- what a subscription is for -----------------------------------------------------------------------
+# --- what a subscription is for ------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["only_for_claude_code", "third_party_apps"])
 def test_refusals_of_other_programs_come_back_unchanged(make_with_accounts, vendor, name):
@@ -243,7 +245,8 @@ def test_refusals_of_other_programs_come_back_unchanged(make_with_accounts, vend
 
 
 def test_logins_can_be_kept_for_claude_code(make_with_accounts, vendor):
-    proxy = make_with_accounts({FILE: account(vendor)}, **{"claude-oauth-clients": "claude-code-only"})
+    proxy = make_with_accounts({FILE: account(vendor)},
+                               **{"claude-oauth-clients": "claude-code-only"})
     assert messages(proxy).status == 200
     answer = proxy.chat(MODEL)
     assert answer.status == 503 and len(vendor.messages.requests) == 1

@@ -16,8 +16,8 @@ from support.vendors import EMAIL, FIXTURES, ChatGpt, Login, recorded
 
 FILE = f"codex-{EMAIL}.json"
 CLI = {"originator": "codex_cli_rs", "User-Agent": "codex_cli_rs/0.169.0 (Debian 12)",
-       "version": "0.169.0", "session-id": "s-1", "thread-id": "t-1", "x-codex-turn-state": "turn-6",
-       "x-codex-window-id": "w-1", "Authorization": "Bearer sk-of-the-proxy",
+       "version": "0.169.0", "session-id": "s-1", "thread-id": "t-1",
+       "x-codex-turn-state": "turn-6", "x-codex-window-id": "w-1", "Authorization": "Bearer sk-of-the-proxy",
        "chatgpt-account-id": "of-the-client"}
 
 
@@ -73,9 +73,8 @@ def test_a_login_serves_codex_and_others(make_with_accounts, vendor):
     path = proxy.auths / FILE
     assert FILE in login.text and os.stat(path).st_mode & 0o777 == 0o600
     saved = json.loads(path.read_text())
-    expired = saved.pop("expired")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", saved.pop("last_refresh"))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", expired)
+    for name in ("expired", "last_refresh"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", saved.pop(name))
     assert saved == {"id_token": vendor.identity(), "access_token": vendor.tokens.access,
                      "refresh_token": vendor.tokens.refresh, "account_id": vendor.ACCOUNT,
                      "email": EMAIL, "type": "codex"}
@@ -234,7 +233,8 @@ def test_a_newer_token_of_another_process_is_adopted(make_with_accounts, vendor)
     assert len(vendor.token.requests) == 1 and file_of(proxy, FILE) == newer
 
 
-@pytest.mark.parametrize("shape,name", [("base", FILE), ("late", "codex-0f1e2d3c-someone@example.com-plus.json")])
+@pytest.mark.parametrize("shape,name", [
+    ("base", FILE), ("late", f"codex-0f1e2d3c-{EMAIL}-plus.json")])
 def test_files_of_the_reference_are_rewritten_without_losing_a_member(
         make_with_accounts, vendor, shape, name):
     before = (FIXTURES / "codex" / f"file_{shape}.json").read_text()

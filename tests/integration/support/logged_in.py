@@ -44,7 +44,8 @@ def kill(proxy):
 
 def _half(text):
     def action(c):
-        c.head(200, {"Content-Type": "application/json", "Content-Length": len(text)}, chunked=False)
+        c.head(200, {"Content-Type": "application/json", "Content-Length": len(text)},
+               chunked=False)
         c.send(text[:len(text) // 2].encode())
         c.wait_gone()
     return action

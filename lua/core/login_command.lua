@@ -1,6 +1,7 @@
 --- One login on the command line: cli-proxy-api --claude-login and the like.
 
 local browser = require "browser"
+local callbacks = require "core.login_callback"
 local limits = require "models.logins"
 local listener = require "listener"
 local logins = require "core.logins"
@@ -146,8 +147,8 @@ end
 -- A login whose browser comes back to a port of ours.
 local function by_callback(login, session, options, arguments)
   local port = options.port
-  local callback = logins.callback(login, session)
-  local open <close>, problem = listener.open(port, logins.everywhere(), callback.handle)
+  local callback = callbacks.new(login, session)
+  local open <close>, problem = listener.open(port, callbacks.everywhere(), callback.handle)
   if not open then
     say(string.format("Cannot listen on port %d, where the browser is to come back: %s.\n"
       .. "Another login may be running. --oauth-callback-port takes another port.", port,

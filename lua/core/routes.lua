@@ -13,6 +13,11 @@ local SLASH = byte("/")
 
 local M = {}
 
+-- Nearly no worker ever serves one.
+local function landing(channel)
+  return function(client) return require("core.landing").page(channel)(client) end
+end
+
 local function generate_or_count(call)
   if call.operation == "count" then return counting.serve(call) end
   return exchange.serve(call)
@@ -24,6 +29,10 @@ end
 local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
+  { "GET", "/anthropic/callback", dialect = "chat", auth = "none", answer = landing "anthropic" },
+  { "GET", "/codex/callback", dialect = "chat", auth = "none", answer = landing "codex" },
+  { "GET", "/google/callback", dialect = "chat", auth = "none", answer = landing "google" },
+  { "GET", "/iflow/callback", dialect = "chat", auth = "none", answer = landing "iflow" },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },

@@ -1,12 +1,19 @@
 """Google accounts for Code Assist: token files, requests in every dialect, refresh, quotas."""
+import fcntl
 import json
+import os
+import pty
+import subprocess
+import termios
+import urllib.parse
 
 import pytest
 
 from support.accounts import write
+from support.client import Client
 from support.dialects import DIALECTS, SCHEMA, read_stream, read_whole
 from support.google import ASSIST, PAST, Google, problem, quota, revoked
-from support.proxy import eventually
+from support.proxy import command, environment, eventually, free_port
 from support.upstream import cut, refuse, sse_then
 
 MODEL = "gemini-2.5-pro"
@@ -287,3 +294,194 @@ def test_the_token_goes_to_google_alone(make, google, hosts):
     assert {r.host for r in hosts.requests} == {ASSIST}
     for token in (*google.access, google.refresh):
         assert token not in proxy.log
+
+
+# --- login -----------------------------------------------------------------------------------------
+
+class Login:
+    """One run of --login, with the person's part; `terminal`: somebody can answer."""
+
+    def __init__(self, folder, hosts, auths, *arguments, config=None, terminal=False):
+        self.port = free_port()
+        (folder / "login.yaml").write_text(json.dumps({"auth-dir": str(auths), **(config or {})}))
+        self.keyboard = None
+        session = {}
+        if terminal:
+            self.keyboard, there = pty.openpty()
+
+            def lead():
+                os.setsid()
+                fcntl.ioctl(there, termios.TIOCSCTTY, 0)
+            session = {"preexec_fn": lead}
+        self.process = subprocess.Popen(
+            command("--config", str(folder / "login.yaml"), "--login", "--no-browser",
+                    "--oauth-callback-port", str(self.port), *arguments),
+            cwd=folder, env=environment(folder, **hosts.env()), text=True,
+            stdin=there if terminal else subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, **session)
+        if terminal:
+            os.close(there)
+        self.out = ""
+
+    def until(self, text):
+        """Reads what it says, up to a text."""
+        while text not in self.out:
+            byte = self.process.stdout.read(1)
+            assert byte, self.out
+            self.out += byte
+        return self.out
+
+    def url(self, which=0):
+        """The addresses that it shows."""
+        self.until("Waiting for the Gemini login")
+        return [line for line in self.out.splitlines()
+                if line.startswith("https://accounts.google.com/")][which]
+
+    def come_back(self, url):
+        """The browser goes where Google sends it."""
+        parts = urllib.parse.urlsplit(url)
+        assert parts.hostname == "localhost" and parts.path == "/oauth2callback"
+        assert parts.port == self.port
+        return Client("127.0.0.1", parts.port).request("GET", f"{parts.path}?{parts.query}")
+
+    def type(self, text):
+        os.write(self.keyboard, text.encode() + b"\n")
+
+    def end(self):
+        rest, _ = self.process.communicate(timeout=60)
+        self.out += rest
+        assert "Sanitizer" not in self.out, self.out
+        return self.process.returncode
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        if self.keyboard is not None:
+            os.close(self.keyboard)
+
+
+@pytest.fixture
+def login(tmp_path, hosts, auths, google):
+    started = []
+
+    def make(*arguments, **options):
+        started.append(Login(tmp_path, hosts, auths, *arguments, **options))
+        return started[-1]
+    yield make
+    for one in started:
+        one.close()
+
+
+@pytest.mark.smoke
+def test_a_login_leaves_an_account_that_works(login, make, google, auths):
+    run = login()
+    _, back = google.agree(run.url())
+    page = run.come_back(back)
+    assert page.status == 200
+    assert run.end() == 0, run.out
+    name = "gemini-someone@example.com-made-up-project-1.json"
+    assert name in run.out and "2026-06-18" in run.out and "ssh -L" in run.out
+    saved = read(auths, name)
+    assert (auths / name).stat().st_mode & 0o777 == 0o600
+    assert (auths / name).read_text().endswith("}\n")
+    example = google.document()
+    example["auto"] = True
+    for document in (saved, example):
+        for member in ("access_token", "expiry"):
+            document["token"].pop(member)
+    assert saved == example
+    for secret in (*google.access, google.refresh):
+        assert secret not in run.out
+    proxy = make()
+    assert said(proxy) == "Hello there" and said(proxy, "anthropic", True) == "Hello there"
+    assert google.whole.last.json()["project"] == "made-up-project-1"
+
+
+def test_a_person_at_the_terminal_chooses_the_project(login, google, auths):
+    google.enabled.remove("made-up-project-2")
+    run = login(terminal=True)
+    _, back = google.agree(run.url())
+    run.come_back(back)
+    run.until("Which one?")
+    assert "[1] made-up-project-1  First" in run.out and "gone-project" not in run.out
+    run.type("nonsense")
+    run.until("nonsense is none of them")
+    run.type("2")
+    assert run.end() == 0, run.out
+    saved = read(auths, "gemini-someone@example.com-made-up-project-2.json")
+    assert saved["auto"] is False and saved["checked"] is True
+    assert "made-up-project-2" in google.enabled
+
+
+def test_all_projects_share_one_login(login, make, google, auths):
+    google.pending = 3
+    run = login("--project_id", "ALL")
+    _, back = google.agree(run.url())
+    run.come_back(back)
+    assert run.end() == 0, run.out
+    saved = read(auths, "gemini-someone@example.com-all.json")
+    assert saved["project_id"] == "made-up-project-1,made-up-project-2"
+    assert len(google.onboard.requests) == 3
+    proxy = make()
+    for _ in range(4):
+        assert said(proxy) == "Hello there"
+    assert sorted(set(projects_of(google.whole))) == ["made-up-project-1", "made-up-project-2"]
+
+
+def test_a_code_is_pasted_where_no_browser_comes_back(login, google, auths):
+    run = login("--project_id", "made-up-project-2", terminal=True)
+    code, back = google.agree(run.url(1))
+    assert back.startswith("https://codeassist.google.com/authcode?")
+    run.type(code)
+    assert run.end() == 0, run.out
+    assert read(auths, "gemini-someone@example.com-made-up-project-2.json")["auto"] is False
+
+
+def test_a_login_again_mends_the_file_that_is_there(login, make, google, auths):
+    old = google.document(expiry=PAST, note="mine", priority=2)
+    write(auths, "someone@example.com-made-up-project-1.json", old)
+    proxy = make()
+    google.refresh = "1//another"
+    path, body = ask("gemini", False)
+    assert proxy.client().request("POST", path, body).status == 401
+    run = login("--project_id", "made-up-project-1")
+    _, back = google.agree(run.url())
+    run.come_back(back)
+    assert run.end() == 0, run.out
+    assert [p.name for p in auths.glob("*.json")] == ["someone@example.com-made-up-project-1.json"]
+    saved = read(auths, "someone@example.com-made-up-project-1.json")
+    assert saved["note"] == "mine" and saved["token"]["refresh_token"] == "1//refresh-1"
+    eventually(lambda: proxy.client().request("POST", path, body).status == 200)
+
+
+def test_what_google_refuses_at_login_is_said(login, google, hosts, auths):
+    google.load(lambda request: {"ineligibleTiers": [{
+        "reasonCode": "UNSUPPORTED_CLIENT", "tierId": "free-tier",
+        "reasonMessage": "This client is no longer supported for individuals."}]})
+    run = login()
+    _, back = google.agree(run.url())
+    run.come_back(back)
+    assert run.end() == 1
+    assert "Failed to complete Gemini CLI onboarding" in run.out
+    assert "no longer supported for individuals" in run.out
+    assert not list(auths.glob("*.json"))
+
+
+def test_a_callback_of_another_login_is_not_taken(login, google, auths):
+    run = login()
+    _, back = google.agree(run.url())
+    state = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)["state"][0]
+    run.come_back(back.replace(state, "0" * 32))
+    assert run.end() == 1 and not google.token.requests and not list(auths.glob("*.json"))
+
+
+def test_the_login_goes_through_the_configured_proxy(login, make_forward, hosts, google, auths):
+    forward = make_forward("http", ports={443: hosts.port})
+    run = login(config={"proxy-url": forward.url})
+    _, back = google.agree(run.url())
+    run.come_back(back)
+    assert run.end() == 0, run.out
+    assert {h for h, _ in forward.used} == {
+        "oauth2.googleapis.com", "www.googleapis.com", "cloudresourcemanager.googleapis.com",
+        "cloudcode-pa.googleapis.com", "serviceusage.googleapis.com"}

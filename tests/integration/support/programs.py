@@ -96,17 +96,29 @@ def codex(url, key, home, folder):
                    "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
 
 
-def gemini_cli(url, key, home, folder):
+def gemini_settings(home, kind):
     settings = home / ".gemini"
     settings.mkdir()
     (settings / "settings.json").write_text(json.dumps({
-        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "security": {"auth": {"selectedType": kind}},
         "privacy": {"usageStatisticsEnabled": False}, "telemetry": {"enabled": False},
         "general": {"enableAutoUpdate": False, "disableAutoUpdate": True,
                     "enableAutoUpdateNotification": False}}))
+
+
+def gemini_cli(url, key, home, folder):
+    gemini_settings(home, "gemini-api-key")
     env = environment(home, GEMINI_API_KEY=key, GOOGLE_GEMINI_BASE_URL=url,
                       GEMINI_CLI_TRUST_WORKSPACE="true")
     return finish([MODULES / ".bin" / "gemini", "-m", "nice", "-p", TASK, "--yolo"], folder, env)
+
+
+def gemini_code_assist(url, token, home, folder, model="nice"):
+    """Gemini CLI as somebody with a Google account has it, pointed at the proxy."""
+    gemini_settings(home, "oauth-personal")
+    env = environment(home, CODE_ASSIST_ENDPOINT=url, GOOGLE_GENAI_USE_GCA="true",
+                      GOOGLE_CLOUD_ACCESS_TOKEN=token, GEMINI_CLI_TRUST_WORKSPACE="true")
+    return finish([MODULES / ".bin" / "gemini", "-m", model, "-p", TASK, "--yolo"], folder, env)
 
 
 def qwen_code(url, key, home, folder):

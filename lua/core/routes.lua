@@ -18,6 +18,11 @@ local function landing(channel)
   return function(client) return require("core.landing").page(channel)(client) end
 end
 
+-- Seldom asked for, so loaded then.
+local function local_page(name)
+  return function(...) return require("core.local_pages")[name](...) end
+end
+
 local function generate_or_count(call)
   if call.operation == "count" then return counting.serve(call) end
   return exchange.serve(call)
@@ -34,6 +39,8 @@ local table_of_routes = {
   { "GET", "/google/callback", dialect = "chat", auth = "none", answer = landing "google" },
   { "GET", "/iflow/callback", dialect = "chat", auth = "none", answer = landing "iflow" },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
+  { "GET", "/v0/local/explain", dialect = "chat", auth = "none", answer = local_page("explain") },
+  { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
   { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },

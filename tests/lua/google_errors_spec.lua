@@ -4,7 +4,7 @@ require "tests.support"
 local errors = require "lib.errors"
 local google_errors = require "lib.google_errors"
 local json = require "json"
-local selector = require "core.selector"
+local verdicts = require "core.verdicts"
 
 local FIXTURE = json.shape {
   known = { "status", "text", body = "raw",
@@ -54,7 +54,7 @@ end
 test("google: what is retried after a moment is told from what is over", function()
   local function verdict(path)
     local fixture = read("tests/fixtures/" .. path .. ".json")
-    return selector.verdict(google_errors.classify(fixture.status, tostring(fixture.body), response()))
+    return verdicts.of(google_errors.classify(fixture.status, tostring(fixture.body), response()))
   end
   same(verdict "gemini/error_overloaded", "transient")
   same(verdict "gemini_cli/error_invalid", "request")

@@ -37,7 +37,8 @@ local AHEAD = 10
 local M = {}
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
--- missing (it was not there at the last look), unsaved (its text could not be written).
+-- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
+-- is being written), kept (how often it was).
 local known = {}
 local running = 0
 
@@ -205,12 +206,12 @@ local function look()
   local changed, seen = false, {}
   for _, name in ipairs(names or {}) do
     if token_files.is_name(name) then
+      local kept = known[name] and known[name].kept
       local text, problem = token_files.read(path_of(name))
       local entry = known[name]
       seen[name] = true
-      if entry and entry.unsaved then
-        text = entry.text -- what is in memory is newer
-      end
+      -- What is in memory is newer than what is about to be replaced, or was while it was read.
+      if entry and (entry.unsaved or entry.writing or entry.kept ~= kept) then text = entry.text end
       if text then
         -- An empty file is about to be written.
         if text ~= "" then changed = take(name, text) or changed end
@@ -256,9 +257,10 @@ end
 -- Keeps the new text: in memory first, so that it serves even where the disk is full.
 local function keep(entry, text)
   local old = entry.text
-  entry.text = text
+  entry.text, entry.writing = text, true
   examine(entry)
   local ok, err = token_files.write(path_of(entry.name), text, old)
+  entry.writing, entry.kept = nil, (entry.kept or 0) + 1
   entry.unsaved = not ok or nil
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "

@@ -1,5 +1,6 @@
 --- What Google says went wrong: delays, quotas and links in the `details` of an error.
 
+local duration = require "lib.duration"
 local errors = require "lib.errors"
 local json = require "json"
 local models = require "models.google"
@@ -8,26 +9,9 @@ local find, match = string.find, string.match
 
 local M = {}
 
-local unit_seconds = { ms = 0.001, s = 1, m = 60, h = 3600 }
-
---- Seconds of "0.8s", "373.801628ms" or "1h2m3s"; nil for anything else.
---- @param text any
---- @return number?
-function M.seconds(text)
-  if type(text) ~= "string" then return nil end
-  local total, at = nil, 1
-  while at <= #text do
-    local number, unit, after = match(text, "^([%d.]+)(%a+)()", at)
-    local factor, value = unit_seconds[unit], tonumber(number)
-    if not factor or not value then return nil end
-    total, at = (total or 0) + value * factor, after
-  end
-  return total
-end
-
 -- "after 17s", "retry in 2.5s", "reset after 18h31m10s."
 local function seconds_in(message)
-  return M.seconds(match(message, "after (%d[%d.hms]*[hms])")
+  return duration.seconds(match(message, "after (%d[%d.hms]*[hms])")
     or match(message, "retry in (%d[%d.hms]*[hms])"))
 end
 
@@ -96,8 +80,8 @@ local function read(details)
   local found = {}
   for _, detail in ipairs(objects(details)) do
     local metadata = type(detail.metadata) == "table" and detail.metadata or {}
-    found.delay = found.delay or M.seconds(detail.retryDelay)
-    found.reset = found.reset or M.seconds(metadata.quotaResetDelay)
+    found.delay = found.delay or duration.seconds(detail.retryDelay)
+    found.reset = found.reset or duration.seconds(metadata.quotaResetDelay)
     found.reason = found.reason or string_of(detail.reason)
     found.link = link_of(detail) or found.link or string_of(metadata.validation_link)
     for _, violation in ipairs(objects(detail.violations)) do

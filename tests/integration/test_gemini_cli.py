@@ -64,7 +64,7 @@ def said(proxy, dialect="gemini", stream=False, model=MODEL, headers=None):
         text, _, name = read_whole(dialect, answer.json())
     else:
         with proxy.client().open_stream(path, body, headers) as s:
-            assert s.status == 200, s.read()
+            assert s.status == 200, f"{s.read()}\n{proxy.tail()}"
             text, _, name = read_stream(dialect, list(s.events()))
     assert name == model
     return text

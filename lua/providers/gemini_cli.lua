@@ -60,7 +60,8 @@ end
 --- @return string
 function M.prepare(call, candidate, body)
   local given = call.envelope
-  body = body_of.without(body, "model")
+  -- The API does not know tiers.
+  body = body_of.without(body, "model", "serviceTier", "service_tier")
   if call.same_dialect then
     body = body_of.fit_thinking(body, candidate)
     if not given then body = body_of.fit_contents(rename_system(body), true) end

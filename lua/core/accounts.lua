@@ -25,7 +25,8 @@ local AHEAD = 10
 local M = {}
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
--- missing (it was not there at the last look), unsaved (its text could not be written).
+-- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
+-- is being written now), written (how often it was).
 local known = {}
 
 -- --- kinds ---------------------------------------------------------------------------------------
@@ -201,12 +202,13 @@ end
 local function read(name)
   local text, problem
   repeat
-    local before = known[name] and known[name].text
+    local before = known[name] or {}
+    local known_text, written = before.text, before.written
     text, problem = token_files.read(M.path_of(name))
     local entry = known[name]
-  until not entry or entry.text == before
+  until not entry or entry.text == known_text and entry.written == written
   local entry = known[name]
-  if entry and entry.unsaved then return entry.text end
+  if entry and (entry.unsaved or entry.writing) then return entry.text end
   return text, problem
 end
 
@@ -268,9 +270,10 @@ end
 --- @param text string
 function M.keep(entry, text)
   local old = entry.text
-  entry.text = text
+  entry.text, entry.writing = text, true
   examine(entry)
   local ok, err = token_files.write(M.path_of(entry.name), text, old)
+  entry.writing, entry.written = nil, (entry.written or 0) + 1
   entry.unsaved = not ok or nil
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "

@@ -1,5 +1,6 @@
 --- Google accounts for Code Assist: token files, refresh, and the login of Gemini CLI.
 
+local google = require "lib.google"
 local json = require "json"
 local models = require "models.google"
 local oauth = require "lib.oauth"
@@ -11,13 +12,9 @@ local concat, lower = table.concat, string.lower
 
 local M = { type = "gemini", ahead = 300 }
 
-local assist = models.code_assist
+local assist, given = models.code_assist, google.text
 
--- --- token files ------------------------------------------------------------------------------------
-
-local function given(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
+-- --- token files ---------------------------------------------------------------------------------
 
 -- The token proper, and a reader of its members: they may also stand at the top.
 local function token_of(document)
@@ -117,7 +114,7 @@ function M.refresh(document)
   return changes
 end
 
--- --- login ------------------------------------------------------------------------------------------
+-- --- login ---------------------------------------------------------------------------------------
 
 local function words_of(text)
   local words = {}

@@ -2,10 +2,13 @@
 
 local duration = require "lib.duration"
 local errors = require "lib.errors"
+local google = require "lib.google"
 local json = require "json"
 local models = require "models.google"
 
 local find, match = string.find, string.match
+
+local objects, text_of = google.objects, google.text
 
 local M = {}
 
@@ -41,23 +44,11 @@ function M.until_tomorrow(unix)
   return midnight + hours_behind(midnight + offset) * 3600 - unix
 end
 
--- --- details --------------------------------------------------------------------------------------
-
-local function objects(value)
-  local list = {}
-  for _, each in ipairs(type(value) == "table" and value or {}) do
-    if type(each) == "table" then list[#list + 1] = each end
-  end
-  return list
-end
-
-local function string_of(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
+-- --- details -------------------------------------------------------------------------------------
 
 local function is_daily(violation)
   for _, word in ipairs(models.daily) do
-    if find(string_of(violation.quotaId) or "", word, 1, true) then return true end
+    if find(text_of(violation.quotaId) or "", word, 1, true) then return true end
   end
   return false
 end
@@ -66,9 +57,9 @@ end
 local function link_of(detail)
   local fallback
   for _, link in ipairs(objects(detail.links)) do
-    local url = string_of(link.url)
+    local url = text_of(link.url)
     if url and find(url, "^https://") then
-      if not find(string_of(link.description) or "", "[Ll]earn more") then return url end
+      if not find(text_of(link.description) or "", "[Ll]earn more") then return url end
       fallback = fallback or url
     end
   end
@@ -82,8 +73,8 @@ local function read(details)
     local metadata = type(detail.metadata) == "table" and detail.metadata or {}
     found.delay = found.delay or duration.seconds(detail.retryDelay)
     found.reset = found.reset or duration.seconds(metadata.quotaResetDelay)
-    found.reason = found.reason or string_of(detail.reason)
-    found.link = link_of(detail) or found.link or string_of(metadata.validation_link)
+    found.reason = found.reason or text_of(detail.reason)
+    found.link = link_of(detail) or found.link or text_of(metadata.validation_link)
     for _, violation in ipairs(objects(detail.violations)) do
       found.daily = found.daily or is_daily(violation)
     end

@@ -104,6 +104,7 @@ def test_gemini_cli_gets_what_google_says_as_it_came(make, google, hosts):
                                     headers) as stream:
         chunks = list(stream.chunks())
     assert [c["traceId"] for c in chunks] == ["trace-1"] * 3
+    assert {c["response"]["modelVersion"] for c in chunks} == {MODEL}
     assert read_stream("gemini", [json.dumps(c["response"]) for c in chunks])[0] == "Hello there"
     assert google.stream.last.json() == {**body, "project": "made-up-project-1"}
     for request in hosts.requests:
@@ -271,6 +272,39 @@ def test_a_quota_of_all_projects_is_told_with_its_end(make, google):
         assert answer.status == 429 and answer.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
         assert 80 <= int(answer.headers["retry-after"]) <= 100
     assert len(google.whole.requests) == 2
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_switch_project_decides_whether_another_is_asked(make, google, switch):
+    proxy = make(google.document("made-up-project-1,made-up-project-2"),
+                 config={"request-retry": 0, "quota-exceeded": {"switch-project": switch}})
+    google.whole.then(quota(120))
+    path, body = ask("gemini", False)
+    answer = proxy.client().request("POST", path, body)
+    assert answer.status == (200 if switch else 429)
+    assert len(google.whole.requests) == (2 if switch else 1)
+
+
+PREVIEWS = """
+return { projects = { gemini_cli = true },
+  previews = { gemini_cli = { ["gemini-2.5-pro"] = { "gemini-2.5-pro-preview-06-05" } } } }
+"""
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_preview_of_the_same_project_comes_before_another(make, google, switch):
+    proxy = make(google.document("made-up-project-1,made-up-project-2"),
+                 config={"request-retry": 0, "quota-exceeded": {"switch-preview-model": switch}})
+    mark = proxy.mark()
+    proxy.write_script("models/quota.lua", PREVIEWS)
+    proxy.wait_for_log("configuration and scripts reloaded", since=mark)
+    google.whole.then(quota(120))
+    path, body = ask("gemini", False)
+    answer = proxy.client().request("POST", path, body)
+    assert answer.status == 200 and answer.json()["modelVersion"] == MODEL
+    first, second = [r.json() for r in google.whole.requests]
+    assert (first["project"] == second["project"]) == switch
+    assert second["model"] == ("gemini-2.5-pro-preview-06-05" if switch else MODEL)
 
 
 def test_a_link_that_a_person_has_to_follow_is_shown(make, google):

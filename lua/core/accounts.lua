@@ -25,7 +25,8 @@ local AHEAD = 10
 local M = {}
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
--- missing (it was not there at the last look), unsaved (its text could not be written).
+-- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
+-- is being written now), written (how often it was).
 local known = {}
 
 -- --- kinds ---------------------------------------------------------------------------------------

@@ -13,6 +13,11 @@ local SLASH = byte("/")
 
 local M = {}
 
+-- Nearly no worker ever serves one.
+local function landing(channel)
+  return function(client) return require("core.landing").page(channel)(client) end
+end
+
 -- Seldom asked for, so loaded then.
 local function local_page(name)
   return function(...) return require("core.local_pages")[name](...) end
@@ -29,6 +34,10 @@ end
 local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
+  { "GET", "/anthropic/callback", dialect = "chat", auth = "none", answer = landing "anthropic" },
+  { "GET", "/codex/callback", dialect = "chat", auth = "none", answer = landing "codex" },
+  { "GET", "/google/callback", dialect = "chat", auth = "none", answer = landing "google" },
+  { "GET", "/iflow/callback", dialect = "chat", auth = "none", answer = landing "iflow" },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
   { "GET", "/v0/local/explain", dialect = "chat", auth = "none", answer = local_page("explain") },
   { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },

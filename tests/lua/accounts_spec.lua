@@ -253,6 +253,39 @@ test("what was read before a refresh does not undo it", function()
   same(published[1].secret, "t2")
 end)
 
+test("a look while a new token is being written does not take up the old one", function()
+  local state = reset()
+  local old = { type = "acme", access_token = "old", refresh_token = "old" }
+  answer = function() return { access_token = "new", refresh_token = "new" } end
+  local read, write = file.read, file.write
+  put("a.json", old)
+  accounts.scan()
+  -- One that begins and ends before the new text is on the disk.
+  function file.write(path, text)
+    accounts.scan()
+    return write(path, text)
+  end
+  same(refresh(state, "a.json").refreshed, true)
+  same({ published[1].secret, state.stamps["a.json"] }, { "new", token_files.stamp "new" })
+  -- One that begins before it, and ends behind it.
+  put("a.json", old)
+  accounts.scan()
+  function file.write(path, text)
+    function file.read(name)
+      local found = read(name)
+      file.read = read
+      write(path, text)
+      return found
+    end
+    accounts.scan()
+    return true
+  end
+  same(refresh(state, "a.json").refreshed, true)
+  file.write = write
+  accounts.scan()
+  same(published[1].secret, "new")
+end)
+
 test("a file that comes back at once was never gone", function()
   local state = reset()
   put("a.json", { type = "acme", access_token = "t1" })

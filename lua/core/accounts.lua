@@ -378,6 +378,7 @@ local function is_wanted(entry, now)
   local first = entry.accounts[1]
   local lead = first and (first.lead or entry.kind.lead)
   return lead and entry.document and entry.kind.refresh
+    and (token_files.refresh_token(entry.document) or entry.accounts[1].refreshable)
     and not token_files.policy(entry.document).disabled
     and not mark_of(entry.name, entry.document)
     and not store.get("refresh-wait:" .. entry.name)

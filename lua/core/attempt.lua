@@ -12,6 +12,8 @@ local signatures = require "lib.signatures"
 
 local find = string.find
 
+local broken_off = require("models.problems").broken_off
+
 local ERROR_MAX = 1024 * 1024
 
 local M = {}
@@ -203,13 +205,14 @@ end
 --- @param kind string  what next_event() said
 --- @param detail any
 --- @param begun boolean  events were read before
+--- @param base string  dialect of the upstream
 --- @return Problem
-function M.cut_short(kind, detail, begun)
+function M.cut_short(kind, detail, begun, base)
   if kind == "broken" then return errors.from_http(detail) end
   if kind == "done" and not begun then
     return errors.new("bad_upstream", "the upstream's stream is empty", { code = "empty" })
   end
-  return errors.new("bad_upstream", begun
+  return errors.new("bad_upstream", broken_off[base] or begun
     and "the upstream ended the stream before the answer was complete"
     or "the upstream ended the stream before it began", { code = "broken" })
 end

@@ -58,9 +58,15 @@ local function stream(call, candidate)
   return refreshing.around(call, candidate, stream_once)
 end
 
+-- Serves with a candidate; what an error inside an answer means for it, its provider says.
+local function serve_once(serve, call, candidate)
+  local problem, judge = serve(call, candidate), candidate.provider.judge
+  return problem and problem.in_answer and judge and judge(problem) or problem
+end
+
 -- A candidate that refuses a signature or an encrypted item is asked once more without thinking.
 local function serve_once_more(serve, call, candidate)
-  local problem = serve(call, candidate)
+  local problem = serve_once(serve, call, candidate)
   if not problem or call.sent or call.without_thinking or problem.class ~= "upstream"
       or not problems.is_signature(problem) then
     return problem
@@ -68,7 +74,7 @@ local function serve_once_more(serve, call, candidate)
   log.info("%s refuses the thinking of model %s, once more without it", candidate.credential.name,
     call.model)
   call.without_thinking = true
-  return serve(call, candidate)
+  return serve_once(serve, call, candidate)
 end
 
 --- Waits between two rounds; a stream's client is kept informed.
@@ -144,7 +150,7 @@ function M.compact(call)
       unknown.verdict = "request"
       return unknown
     end
-    return whole(call, candidate)
+    return serve_once(whole, call, candidate)
   end, M.pause)
 end
 

@@ -12,6 +12,8 @@
 ---@field shape? string     whose shape `body` has: "chat", "anthropic", "gemini"
 ---@field code? string      upstream's error code, or the code of an HttpError
 ---@field kind? string      upstream's error type
+---@field in_answer? boolean an upstream told it inside an answer that began with status 200
+---@field scope? "credential"|"model"|"request"  what must wait for it; nil: this model of this credential
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
 ---@field verdict? string   what it means for the credential (core.selector), when already known
@@ -88,5 +90,9 @@
 --- Serves the call without a network (instead of `request`).
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
----@field classify? fun(status: integer, body: string, response: Response): table?
+---@field classify? fun(status: integer, body: string, response: Response): Problem?
+--- Refines the problem of an error inside an answer that began well; gives the same problem.
+---@field judge? fun(problem: Problem): Problem
+--- Whether a credential may serve a call, and why not.
+---@field admits? fun(call: Call, credential: Credential): boolean, string?
 ---@field examples? table[]

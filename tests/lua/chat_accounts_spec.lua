@@ -45,24 +45,25 @@ test("a Qwen account offers its models and gets requests at its own address", fu
     ["x-dashscope-authtype"] = "qwen-oauth", ["x-dashscope-cachecontrol"] = "enable" })
 end)
 
+-- The messages that reach Qwen, as text.
 local function messages_of(text)
   local state = given("qwen", { OK })
   support.chat('{"model":"coder-model","messages":' .. text .. "}")
-  return json.get(state.calls[1].body, "messages"), state.calls[1].body
+  return state.calls[1].body:match '^{"model":"coder%-model","messages":(.*)}$'
 end
 
 test("Qwen gets exactly one system message, at the front", function()
   local good = '[ {"role":"system","content":"one"}, {"role":"user","content":"x","n":1.0}]'
-  same(tostring(messages_of(good)), good)
-  same(tostring(messages_of '[{"role":"user","content":"x"}]'),
+  same(messages_of(good), good)
+  same(messages_of '[{"role":"user","content":"x"}]',
     '[{"content":"","role":"system"},{"role":"user","content":"x"}]')
-  same(tostring(messages_of('[{"role":"user","content":"x"},{"role":"system","content":"a"},'
+  same(messages_of('[{"role":"user","content":"x"},{"role":"system","content":"a"},'
     .. '{"role":"developer","content":[{"type":"text","text":"b"},{"type":"text","text":"c"}]},'
-    .. '{"role":"tool","tool_call_id":"t","content":"1e3","z":12345678901234567890}]')),
+    .. '{"role":"tool","tool_call_id":"t","content":"1e3","z":12345678901234567890}]'),
     '[{"content":"a\\n\\nb\\nc","role":"system"},{"role":"user","content":"x"},'
     .. '{"role":"tool","tool_call_id":"t","content":"1e3","z":12345678901234567890}]')
-  same(tostring(messages_of '[{"role":"developer","content":"a"}]'), '[{"content":"a","role":"system"}]')
-  same(messages_of '"not a list"', "not a list")
+  same(messages_of '[{"role":"developer","content":"a"}]', '[{"content":"a","role":"system"}]')
+  same(messages_of '"not a list"', '"not a list"')
 end)
 
 test("a Qwen stream is asked for its usage, which the client is spared", function()

@@ -29,7 +29,7 @@ local interval_names = { "refresh_interval_seconds", "refreshIntervalSeconds",
 local policy = {
   disabled = "disabled", prefix = "prefix", priority = "priority", weight = "weight",
   note = "note", headers = "headers", excluded_models = "excluded-models",
-  model_aliases = "model-aliases", request_retry = "request-retry",
+  request_retry = "request-retry",
   disable_cooling = "disable-cooling", request_scoped_errors = "request-scoped-errors",
 }
 
@@ -89,6 +89,20 @@ function M.stamp(secret)
   return crypto.sha256_hex(secret):sub(1, 12)
 end
 
+-- Names that models have here, as the configuration lists them: from a list of {name, alias}, or
+-- from an object of names by alias.
+local function aliases(value)
+  if type(value) ~= "table" then return nil end
+  if json.is_array(value) then return value end
+  local list = {}
+  for _, alias in ipairs(json.keys(value)) do
+    if type(value[alias]) == "string" then
+      list[#list + 1] = { alias = alias, name = value[alias] }
+    end
+  end
+  return list
+end
+
 --- The members about selection, in the configuration's spelling.
 --- @param document table
 --- @return table
@@ -99,6 +113,7 @@ function M.policy(document)
     if value == nil then value = document[key] end
     if value ~= nil and value ~= json.null then entry[key] = value end
   end
+  entry.models = aliases(document.model_aliases or document["model-aliases"])
   if entry.disabled ~= true and entry.disabled ~= "true" then entry.disabled = nil end
   if entry.disabled then entry.disabled = true end
   return entry

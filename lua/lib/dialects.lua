@@ -3,6 +3,7 @@
 local chat = require "lib.chat"
 local data_of = require "models.dialects"
 local errors = require "lib.errors"
+local google_errors = require "lib.google_errors"
 local json = require "json"
 local streams = require "models.streams"
 
@@ -57,8 +58,18 @@ end
 --- @return Problem?
 function M.problem(base, name, data)
   local text = error_text(base, name, data)
-  -- An event of this dialect has another shape than the error of an answer.
-  return text and errors.from_event(text, base ~= "responses" and base or nil)
+  if not text then return nil end
+  if base == "gemini" then
+    -- Google tells delays and reasons in the error's details.
+    local status = json.get(text, { "error", "code" })
+    if math.type(status) == "integer" and status >= 400 and status <= 599 then
+      local problem = google_errors.classify(status, text)
+      problem.in_answer = true
+      return problem
+    end
+  end
+  -- An event of the Responses API has another shape than the error of an answer.
+  return errors.from_event(text, base ~= "responses" and base or nil)
 end
 
 --- True for events that say nothing about the answer yet.

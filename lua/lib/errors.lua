@@ -112,6 +112,27 @@ function M.shape(dialect)
   return wire.shapes[dialect] or "chat"
 end
 
+-- True for the page of a guard that wants a browser: the API was not reached.
+local function is_challenge(problem, response)
+  if problem.status ~= 403 and problem.status ~= 503 then return false end
+  if response and response:header("cf-mitigated") == "challenge" then return true end
+  local text = lower(problem.message)
+  if not find(text, " with a web page: ", 1, true) then return false end
+  for _, title in ipairs(wire.challenge_pages) do
+    if find(text, title, 1, true) then return true end
+  end
+  return false
+end
+
+-- Seconds until the moment that an error's own members give.
+local function told_delay(details)
+  if not details then return nil end
+  local at, seconds = tonumber(details.resets_at), tonumber(details.resets_in_seconds)
+  local left = at and at - os.time()
+  if left and left > 0 then return left end
+  return seconds and seconds > 0 and seconds or nil
+end
+
 --- Makes the problem of an upstream answer with an error status.
 --- @param status integer
 --- @param body string
@@ -131,7 +152,9 @@ function M.from_status(status, body, response, dialect)
     code = inner and text_of(inner.code) or nil,
     kind = inner and text_of(inner.type) or nil,
     retry_after = response and M.retry_after(response:header("retry-after")) or nil,
+    said = body,
   }
+  problem.challenge = is_challenge(problem, response) or nil
   local shape = dialect and M.shape(dialect)
   if shape and in_dialect(document, shape) then
     problem.body, problem.shape = body, shape
@@ -143,6 +166,11 @@ function M.from_status(status, body, response, dialect)
         problem.details[name] = inner[name]
       end
     end
+  end
+  if status == 429 then
+    problem.retry_after = problem.retry_after or told_delay(problem.details)
+    -- A plan's limit is one for all models.
+    if problem.kind == "usage_limit_reached" then problem.scope = "credential" end
   end
   return problem
 end

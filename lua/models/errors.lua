@@ -176,6 +176,15 @@ return {
     "do not have access", "does not have access", "not available", "not a valid model",
   },
 
+  -- Patterns (lower case) of 400 and 422 that are about the account's models and not about a parameter.
+  unsupported_words = {
+    "model %S* ?is not supported", "model is not supported", "unsupported model",
+    "model %S* ?does not exist", "model %S* ?is not available",
+  },
+
+  -- Titles of the web pages with which a guard before the API refuses programs.
+  challenge_pages = { "just a moment", "attention required", "checking your browser" },
+
   months = {
     Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6,
     Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,

@@ -59,7 +59,9 @@ void command_line_usage(void)
         printf("  %-28s %s\n", name, flags[i].help);
     }
     printf("\ncommands:\n"
-           "  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n",
+           "  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n",
+           "explain MODEL", "who would serve a model now, and what keeps the others from it",
+           "explain --request ID", "why a past request (X-Request-Id) went where it went",
            "scripts list", "list the scripts in use, and which are your own", "scripts eject FILE",
            "write a stock script to scripts-dir, to be edited", "scripts check",
            "compile and verify all scripts", "translate --from D --to D",
@@ -136,6 +138,10 @@ static int parse_command(int argc, char **argv, struct command_line *out)
     if (strcmp(argv[0], "translate") == 0) {
         out->command = COMMAND_TRANSLATE;
         return translate_parse(argc - 1, argv + 1, &out->translate);
+    }
+    if (strcmp(argv[0], "explain") == 0) {
+        out->command = COMMAND_EXPLAIN;
+        return explain_parse(argc - 1, argv + 1, &out->explain);
     }
     if (strcmp(argv[0], "scripts") != 0)
         return usage_error("unknown command '%s'", argv[0]);

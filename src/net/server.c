@@ -298,6 +298,8 @@ void server_drain(struct server *s)
 
         if (connection_is_idle(c))
             connection_break(c);
+        else if (c->phase == PHASE_UPGRADED)
+            upgrade_drain(c);
     }
 }
 
@@ -308,7 +310,8 @@ size_t server_busy(const struct server *s)
     for (const struct list *it = s->connections.next; it != &s->connections; it = it->next) {
         const struct connection *c = list_entry(it, struct connection, link);
 
-        if (!c->open && c->phase != PHASE_CLOSED && connection_pending(c) > 0)
+        if (!c->open && c->phase != PHASE_CLOSED &&
+            (connection_pending(c) > 0 || (c->phase == PHASE_UPGRADED && upgrade_busy(c))))
             busy++;
     }
     return busy;
@@ -335,7 +338,11 @@ void server_stop(struct server *s)
     uv_close((uv_handle_t *)&s->tick, on_handle_closed);
     uv_close((uv_handle_t *)&s->idle, on_handle_closed);
     list_each(it, next, &s->connections) {
-        connection_break(list_entry(it, struct connection, link));
+        struct connection *c = list_entry(it, struct connection, link);
+
+        if (c->phase == PHASE_UPGRADED)
+            upgrade_stop(c);
+        connection_break(c);
     }
 }
 

@@ -10,7 +10,7 @@
 // (Not seen while more than 64 KiB of its input wait unparsed: then nothing is read.)
 //
 // Targets are origin form only, `*` for OPTIONS; trailers are refused; an Upgrade is an ordinary
-// request.  The process has to ignore SIGPIPE.
+// request unless it is answered with upgrade_accept() (upgrade.h).  The process has to ignore SIGPIPE.
 
 #pragma once
 
@@ -105,7 +105,7 @@ void server_set_limits(struct server *s, const struct server_limits *limits);
 // Closes the listeners and idle connections; further responses carry `Connection: close`.
 void server_drain(struct server *s);
 
-// Requests not yet released, plus connections with output pending.
+// Requests not yet released, plus connections with output pending and upgraded ones at work.
 size_t server_busy(const struct server *s);
 size_t server_connections(const struct server *s);
 

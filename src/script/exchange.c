@@ -10,6 +10,7 @@
 #include "script/host.h"
 #include "script/state.h"
 #include "script/task.h"
+#include "store/traces.h"
 
 static const char fallback_body[] =
     "{\"error\":{\"message\":\"internal error\",\"type\":\"server_error\",\"param\":null,"
@@ -84,6 +85,7 @@ static void release(struct exchange *x)
         client_close(x->client);
     x->client = NULL;
     x->on_end(x);
+    buf_deinit(&x->steps);
     req->on_change = NULL;
     req->owner = NULL;
     server_release(req);
@@ -114,7 +116,7 @@ static void on_task_end(struct task *t, enum task_result result, const char *mes
     }
     if (result == TASK_FAILED || result == TASK_STOPPED) {
         x->script_failed = true;
-        log_write(x->state->host->log, LOG_ERROR, "script", x->id, "%s", message);
+        secrets_log_failure(x->state, x->id, message, x->req);
     } else if (!answered) {
         log_write(x->state->host->log, LOG_ERROR, "script", x->id,
                   "the pipeline ended without finishing its response");
@@ -172,6 +174,7 @@ struct exchange *exchange_start(struct script_state *state, struct server_reques
     x->on_end = on_end;
     x->owner = owner;
     list_init(&x->in_host);
+    buf_init(&x->steps, TRACE_STEPS_MAX);
     snprintf(x->id, sizeof(x->id), "%s", id);
     if (!start(x, "handle", NULL)) {
         free(x);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "net/server.h"
 
@@ -26,6 +27,8 @@ struct exchange {
     char id[16];
     struct exchange_facts facts;
     int handler;        // what serves it, see exchange_start()
+    double tried;       // clock_mono() when the scripts last named a credential, 0 before
+    struct buf steps;   // of its route trace: JSON objects with commas between them
     bool script_failed; // the pipeline raised or was stopped
     void *owner;
     // The request is over; `req` is still valid inside and is released afterwards.

@@ -30,6 +30,7 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
     h->upstream = upstream;
     h->log = shared->log;
     h->store = shared->store;
+    h->traces = shared->traces;
     h->accounts = shared->accounts;
     h->keeper = shared->keeper;
     h->after_pass = after_pass;

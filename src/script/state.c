@@ -361,6 +361,7 @@ void state_free(struct script_state *s)
     credentials_unref(s->credentials);
     for (int i = 0; i < ACCOUNTS_SOURCES; i++)
         credentials_unref(s->live[i]);
+    secrets_free(s->secrets);
     free(s);
 }
 

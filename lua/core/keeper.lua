@@ -4,6 +4,7 @@ local accounts = require "core.accounts"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local renewal = require "core.renewal"
 local store = require "store"
 local timer = require "timer"
 
@@ -30,9 +31,9 @@ M.calls = {
     accounts.rescan()
     return true
   end,
-  refresh = function(argument) return accounts.refresh(argument) end,
+  refresh = function(argument) return renewal.refresh(argument) end,
   background = function(argument)
-    accounts.background(argument)
+    renewal.background(argument)
     return true
   end,
 }
@@ -45,7 +46,7 @@ function M.run()
   accounts.scan(true)
   if store.keys("login:")[1] then require("core.login_calls").resume() end
   while true do
-    accounts.tick()
+    renewal.tick()
     timer.sleep(TICK)
   end
 end

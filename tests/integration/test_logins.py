@@ -5,11 +5,13 @@ import re
 import signal
 import socket
 import stat
+import time
+import urllib.parse
 
 import pytest
 
 from support.login import visit
-from support.proxy import free_port, run
+from support.proxy import eventually, free_port, run
 from support.upstream import reply
 
 # A provider in one script, under the flag of a real one.
@@ -346,3 +348,130 @@ def test_an_account_that_is_logged_in_is_known_to_a_running_proxy(home, begin):
     callback(login, code="c", state=login.query["state"])
     login.wait(0)
     home.wait_for_log("demo-me@demo.example.json")
+
+
+# --- logins that web pages begin ----------------------------------------------------------------------
+
+ASK = """
+  if client.path == "/ask" then
+    local text, problem =
+      require("keeper").ask(client:param "name", client:param "argument", 30)
+    return client:respond(text and 200 or 500, {}, text or problem)
+  end
+"""
+
+
+class Web:
+    """A running proxy whose keeper can be asked over HTTP, as the management API will ask it."""
+
+    def __init__(self, home):
+        self.home, self.port = home, free_port()
+        home.write_script("accounts/claude.lua", SCRIPT.replace("54545", str(self.port)))
+        path = os.path.join(os.path.dirname(__file__), "..", "..", "lua", "main.lua")
+        with open(path) as f:
+            begin = "function M.handle(client)\n"
+            text = f.read()
+            assert begin in text
+            home.write_script("main.lua", text.replace(begin, begin + ASK))
+        home.write_config({**home.config, "mock": False})
+        home.start()
+
+    def ask(self, name, **argument):
+        query = urllib.parse.urlencode({"name": name, "argument": json.dumps(argument)})
+        answer = self.home.get(f"/ask?{query}")
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def begin(self, **more):
+        return self.ask("login_begin", channel="anthropic", **more)
+
+    def status(self, reply):
+        return self.ask("login_status", state=reply["state"])
+
+    def ended(self, reply):
+        return eventually(lambda: (s := self.status(reply))["status"] != "wait" and s)
+
+
+@pytest.fixture
+def web(home):
+    return Web(home)
+
+
+@pytest.mark.smoke
+def test_the_landing_page_of_the_main_port_takes_the_callback(home, web):
+    reply = web.begin()
+    assert reply["state"] in reply["url"] and web.status(reply) == {"status": "wait"}
+    answer = home.get(f"/anthropic/callback?code=c&state={reply['state']}")
+    assert answer.status == 200 and "Authentication successful!" in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert web.ended(reply) == {"status": "ok"}
+    assert saved(home)["demo-me@demo.example.json"]["access_token"] == "demo-token"
+    home.wait_for_log("auth file added")
+    for target in (f"/anthropic/callback?code=c&state={reply['state']}",
+                   "/codex/callback?code=c&state=" + "0" * 32, "/google/callback",
+                   "/iflow/callback?state=../../x&code=c"):
+        answer = home.get(target)
+        assert answer.status == 400 and "No login in progress" in answer.text
+    assert home.client().request("POST", "/anthropic/callback").status == 405
+
+
+def test_with_is_webui_the_providers_port_leads_there(home, web):
+    reply = web.begin(webui=True)
+    status, headers, _ = visit(web.port, f"/callback?code=a%2Fb&state={reply['state']}")
+    target = f"/anthropic/callback?code=a%2Fb&state={reply['state']}"
+    assert status == 302 and headers["cache-control"] == "no-store"
+    assert headers["location"] == f"http://127.0.0.1:{home.port}{target}"
+    assert home.get(target).status == 200
+    assert web.ended(reply) == {"status": "ok"}
+    eventually(lambda: is_free(web.port))
+
+
+def is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def test_a_second_login_takes_the_port_over(home, web):
+    first, second = web.begin(webui=True), web.begin(webui=True)
+    assert second["url"] and web.ended(first) == {"status": "error", "error": "cancelled"}
+    assert visit(web.port, "/callback")[0] == 302
+    assert web.ask("login_cancel", state=second["state"]) == {"cancelled": True}
+    assert web.ended(second)["status"] == "error"
+    assert home.get(f"/anthropic/callback?code=c&state={second['state']}").status == 400
+
+
+def test_a_port_that_others_have_is_told(home, web):
+    with socket.create_server(("127.0.0.1", web.port)):
+        assert web.begin(webui=True)["error"] == "failed to start callback server"
+
+
+def test_a_refusal_is_shown_escaped(home, web):
+    reply = web.begin()
+    answer = home.get("/anthropic/callback?error_description=%3Cb%3Eno%3C/b%3E&state="
+                      + reply["state"])
+    assert answer.status == 200 and "&lt;b&gt;no&lt;/b&gt;" in answer.text and "<b>" not in answer.text
+    assert web.ended(reply) == {"status": "error", "error": "Bad request"}
+    assert not saved(home)
+
+
+def test_a_login_outlives_a_change_of_scripts(home, web):
+    reply = web.begin(webui=True)
+    for i in range(4):  # more than generations may live
+        mark = home.mark()
+        home.change_config(**{"request-retry": i})
+        home.wait_for_log("reloaded: generation", since=mark)
+    eventually(lambda: visit(web.port, "/callback")[0] == 302)
+    assert home.get(f"/anthropic/callback?code=c&state={reply['state']}").status == 200
+    assert web.ended(reply) == {"status": "ok"}
+
+
+def test_a_login_that_waits_does_not_hold_up_the_end(home, web):
+    web.begin(webui=True)
+    began = time.monotonic()
+    home.stop()
+    assert time.monotonic() - began < 20

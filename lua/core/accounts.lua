@@ -196,6 +196,20 @@ local function forget_missing(seen)
   return changed
 end
 
+-- Reads a file.  A refresh may replace it while it is read: then what was read is older than what is
+-- known.
+local function read(name)
+  local text, problem
+  repeat
+    local before = known[name] and known[name].text
+    text, problem = token_files.read(M.path_of(name))
+    local entry = known[name]
+  until not entry or entry.text == before
+  local entry = known[name]
+  if entry and entry.unsaved then return entry.text end
+  return text, problem
+end
+
 local function look()
   local names, err = file.list(accounts.directory())
   if not names and err.code ~= "not_found" then
@@ -205,12 +219,8 @@ local function look()
   local changed, seen = false, {}
   for _, name in ipairs(names or {}) do
     if token_files.is_name(name) then
-      local text, problem = token_files.read(M.path_of(name))
-      local entry = known[name]
+      local text, problem = read(name)
       seen[name] = true
-      if entry and entry.unsaved then
-        text = entry.text -- what is in memory is newer
-      end
       if text then
         -- An empty file is about to be written.
         if text ~= "" then changed = M.take(name, text) or changed end
@@ -270,10 +280,13 @@ end
 
 --- Writes what could not be written before.
 function M.write_unsaved()
-  for name, entry in pairs(known) do
-    if entry.unsaved then
-      entry.unsaved = not token_files.write(M.path_of(name), entry.text) or nil
-    end
+  local waiting = {}
+  for _, entry in pairs(known) do
+    if entry.unsaved then waiting[#waiting + 1] = entry end
+  end
+  -- Files may come and go while one is written.
+  for _, entry in ipairs(waiting) do
+    entry.unsaved = not token_files.write(M.path_of(entry.name), entry.text) or nil
   end
 end
 

@@ -211,6 +211,23 @@ test("a full disk loses no token: it serves from memory and is written later", f
   assert(files["auths/a.json"]:find("r2"))
 end)
 
+test("what was read before a refresh does not undo it", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  local plain = file.read
+  file.read = function(path)
+    -- The refresh comes between the reading and what is made of it.
+    file.read = plain
+    local text = plain(path)
+    same(refresh(state, "a.json"), { refreshed = true })
+    return text
+  end
+  accounts.scan(true)
+  same(published[1].secret, "t2")
+end)
+
 test("a file that comes back at once was never gone", function()
   local state = reset()
   put("a.json", { type = "acme", access_token = "t1" })

@@ -200,6 +200,9 @@ function M.read_whole(candidate, response)
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")
   end
+  local inspect = candidate.provider.inspect
+  local problem = inspect and inspect(text)
+  if problem then return nil, problem end
   if found ~= nil and found ~= json.null then
     return nil, dialects.problem(dialect, dialect == "responses" and "error" or "", text)
   end

@@ -104,6 +104,8 @@
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
 ---@field classify? fun(status: integer, body: string, response: Response): Problem?
+--- Finds an error of its own form in a whole answer that came with status 200.
+---@field inspect? fun(text: string): Problem?
 --- Refines the problem of an error inside an answer that began well; gives the same problem.
 ---@field judge? fun(problem: Problem): Problem
 --- Whether a credential may serve a call, and why not.

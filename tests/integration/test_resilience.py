@@ -7,7 +7,7 @@ from collections import Counter, defaultdict, deque
 
 import pytest
 
-from support.accounts import (CHAT, MESSAGES, Line, Pool, chat_entry, claude_entries, load)
+from support.crowd import (CHAT, MESSAGES, Line, Pool, chat_entry, claude_entries, load)
 
 FIRST_BYTE = 3
 SLOT = 4  # seconds; a request that meets a silent account lives that long

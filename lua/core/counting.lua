@@ -7,6 +7,7 @@ local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local json = require "json"
 local log = require "log"
+local refreshing = require "core.refreshing"
 local router = require "core.router"
 local selector = require "core.selector"
 local translation = require "core.translation"
@@ -87,7 +88,11 @@ function M.serve(call)
   local count
   local candidate = selector.pick(resolution, call)
   if candidate and candidate.provider.counts then
-    count, problem = ask(call, candidate)
+    problem = refreshing.around(call, candidate, function()
+      local failure
+      count, failure = ask(call, candidate)
+      return failure
+    end)
     if problem then
       if is_clients(call, problem) then return problem end
       log.info("%s does not count tokens: %s", candidate.credential.name, problem.message)

@@ -9,6 +9,7 @@ local framing = require "lib.framing"
 local log = require "log"
 local passthrough = require "core.passthrough"
 local problems = require "lib.problems"
+local refreshing = require "core.refreshing"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
@@ -18,15 +19,26 @@ local find, lower = string.find, string.lower
 
 local M = {}
 
+local function fetch(call, candidate)
+  attempt.plan(call, candidate)
+  if call.same_dialect then return passthrough.fetch(call, candidate) end
+  return translation.fetch(call, candidate)
+end
+
 --- Gets a whole answer from a candidate, in the base dialect of the client.
 --- @param call Call
 --- @param candidate Candidate
 --- @return string? text  with the client's name of the model
 --- @return Problem? problem
 function M.fetch(call, candidate)
-  attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.fetch(call, candidate) end
-  return translation.fetch(call, candidate)
+  if candidate.credential.kind ~= "oauth" then return fetch(call, candidate) end
+  local text
+  local problem = refreshing.around(call, candidate, function()
+    local failure
+    text, failure = fetch(call, candidate)
+    return failure
+  end)
+  return text, problem
 end
 
 local function whole(call, candidate)
@@ -36,10 +48,14 @@ local function whole(call, candidate)
   call.client:respond(200, attempt.WHOLE, text)
 end
 
-local function stream(call, candidate)
+local function stream_once(call, candidate)
   attempt.plan(call, candidate)
   if call.same_dialect then return passthrough.stream(call, candidate) end
   return translation.stream(call, candidate)
+end
+
+local function stream(call, candidate)
+  return refreshing.around(call, candidate, stream_once)
 end
 
 -- A candidate that refuses a signature or an encrypted item is asked once more without thinking.

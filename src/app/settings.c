@@ -97,7 +97,7 @@ static size_t count_entries(const struct config *config, const char *list)
     return node && node->type == CONFIG_LIST ? node->count : 0;
 }
 
-void settings_summary(const struct config *config, char *line, size_t size)
+void settings_summary(const struct config *config, size_t files, char *line, size_t size)
 {
     size_t google = count_entries(config, "generative-language-api-key") +
                     count_entries(config, "gemini-api-key");
@@ -106,9 +106,9 @@ void settings_summary(const struct config *config, char *line, size_t size)
     size_t compatible = count_entries(config, "openai-compatibility");
 
     snprintf(line, size,
-             "server clients and configuration updated: %zu clients (0 auth files + %zu GL API keys "
+             "server clients and configuration updated: %zu clients (%zu auth files + %zu GL API keys "
              "+ %zu Claude API keys + %zu Codex keys + %zu OpenAI-compat)",
-             google + claude + codex + compatible, google, claude, codex, compatible);
+             files + google + claude + codex + compatible, files, google, claude, codex, compatible);
 }
 
 // What tells one version of a file from another, mixed into one number.

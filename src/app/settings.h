@@ -23,7 +23,8 @@ bool settings_log(const struct config *config, struct log *log);
 bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error);
 
 // The summary that people know from the product's log (spec http-api 6.4).
-void settings_summary(const struct config *config, char *line, size_t size);
+// `files`: accounts of token files.
+void settings_summary(const struct config *config, size_t files, char *line, size_t size);
 
 // A number that changes when the file or the certificate files become others.
 uint64_t settings_files(const struct config *config, const char *path);

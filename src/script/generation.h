@@ -26,6 +26,7 @@ struct generation_options {
     const char *version; // of the program; static
     const char *closed;  // why proxy routes are closed, or NULL; static text
     size_t states;       // one for each worker
+    bool keeper;         // and one for the main thread
     bool verify;         // in a scratch state first
 };
 
@@ -35,6 +36,7 @@ struct generation {
     struct config *config;
     struct script_state **states;
     size_t count;
+    struct script_state *keeper; // NULL unless asked for, and once it is taken
     unsigned requests, script_errors; // atomic: served, and ended by an error of a script
     int refs; // atomic: one for the maker and one for each state that lives
 };

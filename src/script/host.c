@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "script/exchange.h"
+#include "script/mailbox.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -14,8 +15,9 @@ static void on_pass(void *ctx)
     h->after_pass(h->ctx);
 }
 
-struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream, struct log *log,
-                             struct store *store, void (*after_pass)(void *ctx), void *ctx)
+struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
+                             const struct script_shared *shared, void (*after_pass)(void *ctx),
+                             void *ctx)
 {
     struct script_host *h = calloc(1, sizeof(*h));
 
@@ -23,15 +25,20 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream, struct 
         return NULL;
     list_init(&h->gone);
     h->upstream = upstream;
-    h->log = log;
-    h->store = store;
+    h->log = shared->log;
+    h->store = shared->store;
+    h->accounts = shared->accounts;
+    h->keeper = shared->keeper;
     h->after_pass = after_pass;
     h->ctx = ctx;
     h->scheduler = calloc(1, sizeof(*h->scheduler));
-    if (!h->scheduler) {
+    h->mailbox = h->scheduler ? mailbox_new(loop) : NULL;
+    if (!h->mailbox) {
+        free(h->scheduler);
         free(h);
         return NULL;
     }
+    h->mailbox_open = true;
     scheduler_init(h->scheduler, loop, on_pass, h);
     return h;
 }
@@ -41,14 +48,23 @@ bool host_start(struct script_host *h)
     return scheduler_start(h->scheduler) == 0;
 }
 
+static void on_mailbox_closed(void *ctx)
+{
+    struct script_host *h = ctx;
+
+    h->mailbox_open = false;
+}
+
 void host_stop(struct script_host *h)
 {
     scheduler_stop(h->scheduler);
+    mailbox_close(h->mailbox, on_mailbox_closed, h);
+    h->mailbox = NULL;
 }
 
 bool host_closed(const struct script_host *h)
 {
-    return h->scheduler->open_handles == 0;
+    return h->scheduler->open_handles == 0 && !h->mailbox_open;
 }
 
 void host_free(struct script_host *h)

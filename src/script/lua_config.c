@@ -1,4 +1,4 @@
-// lua_config.c - the modules `config` and `credentials`, see lua/types/runtime.lua.
+// lua_config.c - the module `config`, see lua/types/runtime.lua.
 //
 // Scripts get the configuration as plain tables without the nodes marked secret.  They are built
 // once for each state, when the module is first required.
@@ -16,8 +16,7 @@
 
 enum { CONFIG_LUA_DEPTH = 64 };
 
-// Pushes a node; nil for a secret.
-static void l_push_node(lua_State *L, const struct config_node *node, int depth)
+void l_push_node(lua_State *L, const struct config_node *node, int depth)
 {
     luaL_checkstack(L, 4, "configuration too deep");
     if (!node || node->secret || depth > CONFIG_LUA_DEPTH) {
@@ -153,57 +152,5 @@ int luaopen_config(lua_State *L)
     l_push_principals(L);
     lua_pushcclosure(L, l_client_key, 1);
     lua_setfield(L, -2, "client_key");
-    return 1;
-}
-
-// --- credentials ---------------------------------------------------------------------------------
-
-static void l_push_credential(lua_State *L, const struct credential *c)
-{
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, c->id);
-    lua_setfield(L, -2, "id");
-    lua_pushstring(L, c->provider);
-    lua_setfield(L, -2, "provider");
-    lua_pushstring(L, c->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, *c->secret ? "api_key" : "none");
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, c->label);
-    lua_setfield(L, -2, "label");
-    lua_pushstring(L, c->base_url);
-    lua_setfield(L, -2, "base_url");
-    if (c->entry)
-        l_push_node(L, c->entry, 0);
-    else
-        lua_newtable(L);
-    lua_setfield(L, -2, "entry");
-}
-
-// credentials.list() -> Credential[]
-static int l_list(lua_State *L)
-{
-    const struct credential_set *set = state_of(L)->credentials;
-
-    lua_createtable(L, (int)set->count, 0);
-    for (size_t i = 0; i < set->count; i++) {
-        l_push_credential(L, &set->items[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    return 1;
-}
-
-// credentials.version() -> integer  they belong to the generation, so its number will do
-static int l_version(lua_State *L)
-{
-    lua_pushinteger(L, state_of(L)->generation);
-    return 1;
-}
-
-int luaopen_credentials(lua_State *L)
-{
-    static const luaL_Reg functions[] = {{"list", l_list}, {"version", l_version}, {0}};
-
-    luaL_newlib(L, functions);
     return 1;
 }

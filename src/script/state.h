@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "script/accounts.h"
 #include "script/bundle.h"
 #include "script/credentials.h"
 #include "script/host.h"
@@ -51,6 +52,10 @@ struct script_state {
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number
     struct generation *owner; // NULL for a scratch state
+    bool privileged;          // may see tokens: the keeper's, and those of logins
+    // The newest credentials of host->accounts that this state has looked at.
+    struct credential_set *live[ACCOUNTS_SOURCES];
+    unsigned live_version;
 };
 
 // Makes a state for a compiled bundle; references what it is given.  NULL without memory.
@@ -60,6 +65,13 @@ struct script_state *state_new(struct bundle *bundle, struct config *config,
 
 // No task may be left.
 void state_free(struct script_state *s);
+
+// The credential of that id: configured, or the newest that came while the program runs.  Valid
+// until the next call.
+const struct credential *state_credential(struct script_state *s, const char *id);
+
+// Looks at the newest accounts; their version.
+unsigned state_refresh_live(struct script_state *s);
 
 // Runs `require(name)` under the time limit.  False with `file:line: message`.
 bool state_require(struct script_state *s, const char *name, struct buf *error);

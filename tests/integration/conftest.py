@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from support.authority import Authority  # noqa: E402
+from support.hosts import Hosts  # noqa: E402
 from support.proxy import Proxy, binary, entry  # noqa: E402
 from support.socks import Connect, Refusing, Socks5  # noqa: E402
 from support.upstream import Upstream  # noqa: E402
@@ -95,3 +96,12 @@ def make_forward():
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def hosts(authority, tmp_path):
+    """The providers' servers under their real names; see support/hosts.py."""
+    made = Hosts(tmp_path / "hosts", authority)
+    yield made
+    made.close()
+    assert not made.problems, "\n".join(made.problems)

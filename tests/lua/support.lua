@@ -37,6 +37,26 @@ local version = 0
 local credentials = {}
 function credentials.list() return state.credentials end
 function credentials.version() return version end
+function credentials.stamp(id) return state.stamps[id] end
+
+-- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
+-- a table, or false as long as there is no answer.
+local keeper = {}
+local KeeperCall = {}
+KeeperCall.__index = KeeperCall
+KeeperCall.__close = function() end
+function keeper.start(name, argument)
+  return setmetatable({ name = name, argument = modules.json.decode(argument) }, KeeperCall)
+end
+function KeeperCall:wait(seconds)
+  local answer, problem = state.keeper(self.name, self.argument)
+  if answer == false then state.now = state.now + (seconds or 0) end
+  if answer then return modules.json.encode(answer) end
+  return answer, problem
+end
+function keeper.ask(name, argument) return keeper.start(name, argument):wait() end
+function keeper.post(name, argument) state.posted[#state.posted + 1] = { name, argument } end
+function keeper.reply(answer, problem) state.replies[#state.replies + 1] = { answer, problem } end
 
 local config = { values = {}, path = "" }
 function config.local_password() return nil end
@@ -95,6 +115,11 @@ end
 function Response:headers() return self.fields or {} end
 function Response:header(name) return self:headers()[name:lower()] end
 function Response:body() return self.text or "" end
+function Response:read()
+  local text = self.text
+  self.text = nil
+  return text
+end
 function Response:next_event()
   local event = (self.events or {})[self.at]
   self.at = self.at + 1
@@ -193,6 +218,7 @@ function M.reset(given)
   version = version + 1
   state = {
     store = {}, now = 1000, slept = {}, log = {}, calls = {},
+    stamps = given.stamps or {}, keeper = given.keeper, posted = {}, replies = {},
     credentials = given.credentials or {}, keys = given.keys or {},
     closed = given.closed, upstream = given.upstream or {},
   }
@@ -204,7 +230,7 @@ function M.reset(given)
 end
 
 for name, module in pairs {
-  store = store, credentials = credentials, config = config, timer = timer, log = log,
+  store = store, credentials = credentials, keeper = keeper, config = config, timer = timer, log = log,
   http = http, task = { version = "0.0", id = function() return "0badcafe" end },
 } do
   modules[name] = module

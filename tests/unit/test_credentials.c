@@ -38,8 +38,8 @@ static void test_ids_are_stable_and_follow_the_parts(void **state)
         assert_int_equal(strspn(c->id + 26, "0123456789abcdef"), 12);
         numbered += strcmp(c->id + 38, "-1") == 0;
         proxied += c->proxy != NULL;
-        assert_string_equal(c->host, "api.acme.example");
-        assert_int_equal(c->port, 8443);
+        assert_string_equal(c->hosts[0].name, "api.acme.example");
+        assert_int_equal(c->hosts[0].port, 8443);
         assert_string_equal(c->base_url, "https://API.acme.example:8443/v1");
         assert_null(strstr(c->label, c->secret));
     }
@@ -106,17 +106,17 @@ static void test_keys_of_providers_are_bound_to_their_hosts(void **state)
     assert_int_equal(set->count, 4);
     assert_non_null(claude);
     assert_string_equal(claude->provider, "claude");
-    assert_string_equal(claude->host, "api.anthropic.com");
+    assert_string_equal(claude->hosts[0].name, "api.anthropic.com");
     assert_string_equal(claude->base_url, "https://api.anthropic.com");
-    assert_string_equal(codex->host, "codex.example");
+    assert_string_equal(codex->hosts[0].name, "codex.example");
     assert_string_equal(codex->name, "codex");
     for (size_t i = 0; i < set->count; i++) {
         const struct credential *c = &set->items[i];
 
         if (strcmp(c->provider, "gemini") != 0)
             continue;
-        relayed += c->proxy && strcmp(c->host, "relay.example") == 0;
-        bare += !c->entry && strcmp(c->host, "generativelanguage.googleapis.com") == 0;
+        relayed += c->proxy && strcmp(c->hosts[0].name, "relay.example") == 0;
+        bare += !c->entry && strcmp(c->hosts[0].name, "generativelanguage.googleapis.com") == 0;
     }
     assert_int_equal(relayed, 1);
     assert_int_equal(bare, 1);

@@ -1,0 +1,56 @@
+--- The scripts of the main thread: looks after accounts, and answers calls of all workers.
+
+local accounts = require "core.accounts"
+local json = require "json"
+local keeper = require "keeper"
+local log = require "log"
+local timer = require "timer"
+
+-- Seconds between two looks at what is due for a refresh (spec http-api 5.6).
+local TICK = 5
+
+local M = {}
+
+--- What can be asked for, by name.  Each takes the decoded argument and returns a result to be
+--- encoded, or nil and a message.
+M.calls = {
+  scan = function()
+    accounts.scan(true)
+    return true
+  end,
+  rescan = function()
+    accounts.rescan()
+    return true
+  end,
+  refresh = function(argument) return accounts.refresh(argument) end,
+  background = function(argument)
+    accounts.background(argument)
+    return true
+  end,
+}
+
+--- Runs while this generation is the current one.
+function M.run()
+  accounts.scan(true)
+  while true do
+    accounts.tick()
+    timer.sleep(TICK)
+  end
+end
+
+--- Answers one call; in a task of its own.
+--- @param name string
+--- @param argument string  JSON, or ""
+function M.handle(name, argument)
+  local call = M.calls[name]
+  if not call then return keeper.reply(nil, "there is no call " .. name) end
+  local decoded = argument ~= "" and assert(json.decode(argument)) or nil
+  local result, problem = call(decoded)
+  if result == nil then
+    if problem then log.debug("%s: %s", name, problem) end
+    return keeper.reply(nil, problem or "failed")
+  end
+  keeper.reply(json.encode(result))
+end
+
+return M

@@ -1,0 +1,270 @@
+local support = require "tests.support"
+
+-- A folder in memory.
+local files, locks, refuse_writes = {}, {}, false
+local file = {}
+function file.list(directory)
+  local names = {}
+  for path in pairs(files) do
+    local name = path:match("^" .. directory .. "/([^/]+)$")
+    if name then names[#names + 1] = name end
+  end
+  return names
+end
+function file.read(path)
+  if files[path] then return files[path] end
+  return nil, { code = "not_found", message = path }
+end
+function file.write(path, text)
+  if refuse_writes then return nil, { code = "io", message = "no space left" } end
+  files[path] = text
+  return true
+end
+function file.try_lock(path)
+  if locks[path] then return nil, { code = "busy", message = path .. " is locked" } end
+  locks[path] = true
+  return setmetatable({}, { __close = function() locks[path] = nil end })
+end
+modules.file = file
+
+local published
+modules.accounts = {
+  directory = function() return "auths" end,
+  publish = function(list) published = list end,
+}
+modules.task.scripts = function() return { "acme" } end
+
+-- A kind of account; what it answers is set by each test.
+local answer
+local asked = 0
+modules["accounts.acme"] = {
+  type = "acme", lead = 3600,
+  read = function(document)
+    if not document.access_token then return nil, "it has no access_token" end
+    return { {
+      label = document.email, secret = document.access_token, hosts = { "https://acme.example" },
+      base_url = "https://acme.example", facts = { plan = document.plan },
+    } }
+  end,
+  refresh = function(document)
+    asked = asked + 1
+    return answer(document)
+  end,
+}
+
+local accounts = require "core.accounts"
+local json = modules.json
+local token_files = require "core.token_files"
+
+local function reset()
+  local state = support.reset {}
+  for path in pairs(files) do files[path] = nil end
+  accounts.scan(true)
+  state.now = state.now + 2
+  accounts.scan(true)
+  refuse_writes, asked, published = false, 0, nil
+  state.posted = {}
+  -- What C publishes is what stamps are made of.
+  modules.accounts.publish = function(list)
+    published = list
+    for id in pairs(state.stamps) do state.stamps[id] = nil end
+    for _, account in ipairs(list) do
+      state.stamps[account.id] = token_files.stamp(account.secret)
+    end
+  end
+  return state
+end
+
+local function put(name, document)
+  files["auths/" .. name] = type(document) == "string" and document or json.encode(document)
+end
+
+local function details()
+  return json.decode(published[1].details)
+end
+
+local function refresh(state, id)
+  return accounts.refresh { id = id, stamp = state.stamps[id] }
+end
+
+test("a token file becomes an account, and what workers see of it holds no token", function()
+  reset()
+  put("acme-a.json", { type = "acme", email = "a@example.com", access_token = "CANARY",
+    refresh_token = "CANARY", plan = "pro", weight = 3, excluded_models = { "x*" },
+    proxy_url = "socks5://p:1", expired = "2030-01-01T00:00:00Z" })
+  accounts.scan()
+  same(#published, 1)
+  local account = published[1]
+  same({ account.id, account.provider, account.label, account.proxy },
+    { "acme-a.json", "acme", "a@example.com", "socks5://p:1" })
+  same(details(), {
+    entry = { weight = 3, ["excluded-models"] = { "x*" } }, facts = { plan = "pro" },
+    expires = 1893456000, ahead = 10, refreshable = true, file = "acme-a.json",
+  })
+  assert(not account.details:find("CANARY"))
+end)
+
+test("files of unknown types, without type or broken are left alone", function()
+  reset()
+  put("a.json", { type = "antigravity", access_token = "x" })
+  put("b.json", { access_token = "x" })
+  put("c.json", "{")
+  put("d.JSON", { type = "ACME", access_token = "x" })
+  put("e.txt", { type = "acme", access_token = "x" })
+  accounts.scan()
+  same(#published, 1)
+  same(published[1].id, "d.JSON")
+end)
+
+test("a refresh keeps all members and writes before it is used", function()
+  local state = reset()
+  put("a.json", '{ "type":"acme", "refresh_token":"r1", "access_token":"t1", "big":12345678901234567890123,'
+    .. '"nested": { "b" : 1.0, "a":[ ], "s": " \\" , : \\\\" }, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
+  accounts.scan()
+  local before
+  answer = function()
+    before = files["auths/a.json"]
+    return { access_token = "t2", refresh_token = "r2", token = { expiry = "2030-01-01T00:00:00Z" } }
+  end
+  same(refresh(state, "a.json"), { refreshed = true })
+  assert(before:find("t1"))
+  same(files["auths/a.json"], '{"access_token":"t2","big":12345678901234567890123,'
+    .. '"nested":{"b":1.0,"a":[],"s":" \\" , : \\\\"},"refresh_token":"r2",'
+    .. '"token":{"expiry":"2030-01-01T00:00:00Z","keep":true},"type":"acme"}')
+  same(published[1].secret, "t2")
+end)
+
+test("who comes second takes over what the first one got", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  local stamp = state.stamps["a.json"]
+  answer = function() return { access_token = "t2" } end
+  same(accounts.refresh { id = "a.json", stamp = stamp }, { refreshed = true })
+  same(accounts.refresh { id = "a.json", stamp = stamp }, { adopted = true })
+  -- Another process has written, and nobody has told us yet.
+  stamp = state.stamps["a.json"]
+  put("a.json", { type = "acme", refresh_token = "r3", access_token = "t3" })
+  same(accounts.refresh { id = "a.json", stamp = stamp }, { adopted = true })
+  same(asked, 1)
+  same(published[1].secret, "t3")
+end)
+
+test("a token refused for good is not tried again before a new login", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return nil, { message = "invalid_grant", needs_login = true } end
+  same(refresh(state, "a.json"), { failed = "invalid_grant", needs_login = true })
+  same(details().problem, "invalid_grant")
+  same(refresh(state, "a.json"), { failed = "invalid_grant", needs_login = true })
+  same(asked, 1)
+  put("a.json", { type = "acme", refresh_token = "r2", access_token = "t2" })
+  accounts.scan()
+  same(details().problem, nil)
+end)
+
+test("a refused refresh takes over what an unlocked program has written meanwhile", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function()
+    put("a.json", { type = "acme", refresh_token = "r2", access_token = "t2" })
+    return nil, { message = "refresh_token_reused", needs_login = true }
+  end
+  same(refresh(state, "a.json"), { adopted = true })
+  same(published[1].secret, "t2")
+  same(details().problem, nil)
+end)
+
+test("after a failure requests wait a moment, the background five minutes", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return nil, { message = "503" } end
+  same(refresh(state, "a.json"), { failed = "503" })
+  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  state.now = state.now + 11
+  same(refresh(state, "a.json"), { failed = "503" })
+  accounts.tick()
+  same(#state.posted, 0)
+  state.now = state.now + 301
+  accounts.tick()
+  same(state.posted[1][1], "background")
+end)
+
+test("a full disk loses no token: it serves from memory and is written later", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  refuse_writes = true
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(published[1].secret, "t2")
+  accounts.scan(true)
+  same(published[1].secret, "t2")
+  refuse_writes = false
+  accounts.tick()
+  assert(files["auths/a.json"]:find("r2"))
+end)
+
+test("a file that comes back at once was never gone", function()
+  local state = reset()
+  put("a.json", { type = "acme", access_token = "t1" })
+  accounts.scan()
+  files["auths/a.json"] = nil
+  accounts.scan(true)
+  same(#published, 1)
+  same(state.posted[1][1], "rescan")
+  put("a.json", { type = "acme", access_token = "t1" })
+  accounts.scan(true)
+  state.now = state.now + 5
+  accounts.scan(true)
+  same(#published, 1)
+  files["auths/a.json"] = nil
+  accounts.scan()
+  state.now = state.now + 2
+  accounts.scan()
+  same(#published, 0)
+end)
+
+test("what is due follows expiry, last refresh and the file's own wish", function()
+  local now = 1800000000
+  same(accounts.is_due({ expired = now + 3000 }, 3600, now), true)
+  same(accounts.is_due({ expired = now + 4000 }, 3600, now), false)
+  -- A token that lives an hour is not refreshed all the time for a lead of an hour.
+  same(accounts.is_due({ expired = now + 3000, last_refresh = now - 600 }, 3600, now), false)
+  same(accounts.is_due({ last_refresh = now - 3700 }, 3600, now), true)
+  same(accounts.is_due({ last_refresh = now - 60 }, 3600, now), false)
+  same(accounts.is_due({}, 3600, now), true)
+  same(accounts.is_due({ refresh_interval = "30m", last_refresh = now - 1900,
+    expired = now + 90000 }, 3600, now), true)
+  same(accounts.is_due({ refresh_interval_seconds = 60, last_refresh = now - 5,
+    expired = now + 90000 }, 3600, now), false)
+end)
+
+test("a login updates the file of the same account, whatever it is called", function()
+  reset()
+  put("old name.json", { type = "acme", account = 7, access_token = "t1", note = "mine" })
+  local name = token_files.save("auths", {
+    name = "acme-new.json", document = { type = "acme", account = 7, access_token = "t2" },
+    same = function(document) return document.account == 7 end,
+  })
+  same(name, "old name.json")
+  same(json.decode(files["auths/old name.json"]),
+    { type = "acme", account = 7, access_token = "t2", note = "mine" })
+  name = token_files.save("auths", { name = "a/../b.json", document = { type = "acme" } })
+  same(name, "a_.._b.json")
+  same(files["auths/a_.._b.json"], '{"type":"acme"}\n')
+end)
+
+test("the keeper answers what it is asked for", function()
+  local state = support.reset {}
+  local keeper = require "core.keeper"
+  keeper.calls.double = function(argument) return { argument.n * 2 } end
+  keeper.handle("double", json.encode { n = 21 })
+  keeper.handle("no such thing", "")
+  keeper.calls.double = nil
+  same(state.replies[1][1], "[42]")
+  assert(state.replies[2][2]:find("no such thing", 1, true))
+end)

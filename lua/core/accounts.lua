@@ -7,6 +7,7 @@
 --- why; `refresh-wait:<file>`, present while a further try would be too early.
 
 local accounts = require "accounts"
+local cooldowns = require "core.cooldowns"
 local credentials = require "credentials"
 local file = require "file"
 local json = require "json"
@@ -107,13 +108,6 @@ local function describe(entry)
   return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
 end
 
--- What happened to an account before a new login says nothing about it any more.
-local function forget_cooldowns(name)
-  for _, prefix in ipairs { "cool:" .. name, "level:" .. name } do
-    for _, key in ipairs(store.keys(prefix)) do store.set(key, nil) end
-  end
-end
-
 -- Takes up a text of a file; true when it is news.
 local function take(name, text)
   local entry = known[name]
@@ -128,7 +122,8 @@ local function take(name, text)
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
   if before and entry.document and token_files.refresh_token(entry.document) ~= before then
-    forget_cooldowns(name)
+    -- What happened before a new login says nothing about the account any more.
+    cooldowns.forget(name)
   end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))

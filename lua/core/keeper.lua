@@ -1,6 +1,7 @@
 --- The scripts of the main thread: looks after accounts, and answers calls of all workers.
 
 local accounts = require "core.accounts"
+local cooldown_file = require "core.cooldown_file"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
@@ -22,6 +23,10 @@ M.calls = {
     accounts.rescan()
     return true
   end,
+  cooldowns = function()
+    cooldown_file.save()
+    return true
+  end,
   refresh = function(argument) return accounts.refresh(argument) end,
   background = function(argument)
     accounts.background(argument)
@@ -31,6 +36,7 @@ M.calls = {
 
 --- Runs while this generation is the current one.
 function M.run()
+  cooldown_file.load()
   accounts.scan(true)
   while true do
     accounts.tick()

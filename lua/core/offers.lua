@@ -75,8 +75,11 @@ end
 
 local function renamed(list, alias)
   local name, id = given(alias.name), given(alias.alias)
-  if not name or not id or lower(name) == lower(id) then return nil end
-  local model = with_id(list, name) or unlisted(list, name)
+  if not name then return nil end
+  id = id or name
+  local model = with_id(list, name)
+  if lower(name) == lower(id) then return not model and unlisted(list, name) or nil end
+  model = model or unlisted(list, name)
   local made = copy_of(model)
   made.id, made.upstream, made.hidden = id, model.upstream or model.id, nil
   made.display_name = given(alias["display-name"]) or model.display_name
@@ -99,7 +102,7 @@ local function with_aliases(list, ...)
   return table.move(more, 1, #more, #all + 1, all)
 end
 
--- The models of a login: names in its file do not replace the provider's list, as those of a key do.
+-- The models of a login: names in its file do not replace the provider's list as those of a key do.
 local function of_login(provider, credential)
   local bare, entry = copy_of(credential), copy_of(credential.entry)
   bare.entry, entry.models = entry, nil

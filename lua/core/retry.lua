@@ -23,6 +23,8 @@ local rank = {
 -- After these a further round may do better.
 local passing = { transient = true, quota = true, forbidden = true, challenge = true }
 
+local network = { upstream_unreachable = true, upstream_timeout = true, bad_upstream = true }
+
 local function more_useful(best, problem, verdict)
   problem.verdict = verdict
   if not best then return problem end
@@ -52,7 +54,7 @@ end
 local function begin_passed(call, round)
   local streaming = config.values.streaming
   return {
-    tried = {}, failures = {}, without = {}, round = round,
+    tried = {}, projects = {}, round = round,
     least = call.stream and streaming and streaming["bootstrap-retries"] or 0,
   }
 end
@@ -78,7 +80,7 @@ local function walk(call, resolution, attempt, state)
     state.passed = passed
     candidate = selector.pass(passed, candidate, verdict)
     state.best = more_useful(state.best, problem, verdict)
-    state.again = state.again or passing[verdict] or problem.class ~= "upstream"
+    state.again = state.again or passing[verdict] or network[problem.class]
   end
   return false
 end
@@ -109,7 +111,7 @@ function M.run(call, resolution, attempt, pause)
   for round = 1, rounds do
     -- Nobody could be asked: they may rest for a short while only.
     if not state.again and state.best then break end
-    passed.round, passed.tried, passed.without = round, {}, passed.without
+    passed.round, passed.tried = round, {}
     local seconds = shortage.pause(resolution, passed)
     if not seconds then break end
     pause(call, seconds)

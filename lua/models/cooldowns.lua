@@ -1,7 +1,7 @@
 --- How long a candidate rests after a failure, by the verdict on it (core.verdicts).
 ---
---- `seconds`: always that long.  `from` and `most`: doubled with each failure in a row.  `hinted`: a
---- delay that the upstream gives counts instead.  `spares`: never the last candidate that is left.
+--- `seconds`: always that long.  `from` and `most`: doubled with each failure in a row.  `hinted`:
+--- a delay that the upstream gives counts instead.  `spares`: never the last one that is left.
 
 local HALF_HOUR = 1800
 

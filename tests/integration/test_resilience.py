@@ -7,7 +7,8 @@ from collections import Counter, defaultdict, deque
 
 import pytest
 
-from support.crowd import (CHAT, MESSAGES, Line, Pool, chat_entry, claude_entries, load)
+from support.crowd import CHAT, MESSAGES, Line, Pool, chat_entry, claude_entries, load
+from support.proxy import eventually
 
 FIRST_BYTE = 3
 SLOT = 4  # seconds; a request that meets a silent account lives that long
@@ -214,3 +215,43 @@ def test_fifty_conversations_stay_with_their_accounts(make_proxy):
     alive = [a for a in pool.accounts if a is not dead]
     shares = spread(after, alive)
     assert sum(shares) == 50 and max(shares) - min(shares) <= 2, shares
+
+
+# --- what is kept -----------------------------------------------------------------------------
+
+def test_who_rests_is_remembered_over_a_restart(make_proxy):
+    async def run():
+        async with Pool(2) as pool:
+            tired, well = pool.accounts
+            config = {"openai-compatibility": [chat_entry(pool, pool.accounts)],
+                      "save-cooldown-status": True}
+            tired.behave("quota", seconds=600)
+            proxy = await asyncio.to_thread(make_proxy, config)
+            assert all(o.fine for o in await load(proxy.port, [chat_request(1, False)] * 4, 1))
+            kept = proxy.folder / ".cli-proxy-api" / ".cooldowns"
+            await asyncio.to_thread(eventually, kept.exists)
+            assert kept.stat().st_mode & 0o777 == 0o600
+            assert b"slow down" in kept.read_bytes() and tired.key.encode() not in kept.read_bytes()
+            await asyncio.to_thread(proxy.stop)
+            again = await asyncio.to_thread(make_proxy, config)
+            asked = len(tired.asked)
+            assert all(o.fine for o in await load(again.port, [chat_request(2, False)] * 8, 1))
+            return len(tired.asked) - asked, again.log
+
+    more, log = asyncio.run(run())
+    assert more == 0
+    assert "1 cooldown(s) from before the start" in log
+
+
+def test_weights_of_keys_are_their_shares(make_proxy):
+    async def run():
+        async with Pool(3) as pool:
+            entry = chat_entry(pool, pool.accounts)
+            for key, weight in zip(entry["api-key-entries"], (4, 2, 0)):
+                key["weight"] = weight
+            proxy = await asyncio.to_thread(make_proxy, {
+                "openai-compatibility": [entry], "routing": {"strategy": "weighted-round-robin"}})
+            await load(proxy.port, [chat_request(i, False) for i in range(60)], 4)
+            return [len(a.asked) for a in pool.accounts]
+
+    assert asyncio.run(run()) == [40, 20, 0]

@@ -243,6 +243,46 @@ def test_who_rests_is_remembered_over_a_restart(make_proxy):
     assert "1 cooldown(s) from before the start" in log
 
 
+def test_a_client_that_leaves_ends_the_wait_between_rounds(make_proxy):
+    async def run():
+        async with Pool(1) as pool:
+            account = pool.accounts[0]
+            proxy = await asyncio.to_thread(make_proxy, {
+                "openai-compatibility": [chat_entry(pool, pool.accounts)],
+                "request-retry": 5, "max-retry-interval": 30})
+            account.behave("quota", seconds=2)
+            line = Line(proxy.port)
+            asking = asyncio.create_task(line.ask(*chat_request(1, False)))
+            while not account.asked:
+                await asyncio.sleep(0.01)
+            line.close()
+            asking.cancel()
+            await asyncio.to_thread(proxy.wait_for_log, r"\b499\b")
+            await asyncio.sleep(max(0, account.ready - time.monotonic()) + 1)
+            return len(account.asked)
+
+    assert asyncio.run(run()) == 1
+
+
+def test_a_round_waits_for_the_quota_and_the_limit_bounds_it(make_proxy):
+    async def run(limit):
+        async with Pool(1) as pool:
+            account = pool.accounts[0]
+            proxy = await asyncio.to_thread(make_proxy, {
+                "openai-compatibility": [chat_entry(pool, pool.accounts)],
+                "request-retry": 1, "max-retry-interval": limit}, name=f"limit-{limit}")
+            account.behave("quota", seconds=2)
+            outcome = (await load(proxy.port, [chat_request(1, False)], 1))[0]
+            return outcome, account
+
+    outcome, account = asyncio.run(run(5))
+    assert outcome.fine and len(account.asked) == 2
+    assert account.asked[1].at >= account.ready
+    outcome, account = asyncio.run(run(1))
+    assert outcome.status == 429 and len(account.asked) == 1
+    assert outcome.headers["retry-after"] == "2"
+
+
 def test_weights_of_keys_are_their_shares(make_proxy):
     async def run():
         async with Pool(3) as pool:

@@ -188,13 +188,15 @@ function M.failed(candidate, verdict, problem, since, last, spared)
   local class = classes[verdict]
   if not class or problem.scope == "request" or M.is_off(candidate) then return end
   if class.spares and spared then return end
-  local key = problem.scope == "credential" and wide_key(candidate) or candidate.cool
+  local wide = class.wide or problem.scope == "credential"
+  local key = wide and wide_key(candidate) or candidate.cool
   last = sub(last, 1, LAST_MAX)
   local seconds = hinted(class, problem)
   if not seconds and class.from then return grow(candidate, key, class, verdict, since, last) end
-  local usual = not class.from and fixed(class)
-  seconds = seconds and (usual or class.from) and seconds or usual
-  if not seconds then return end
+  local usual = fixed(class)
+  -- A hint does not bring back what was switched off.
+  if not class.from and not usual then return end
+  seconds = seconds or usual
   M.look()
   -- Older evidence does not shorten what newer evidence made long.
   local record = read(key)

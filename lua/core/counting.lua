@@ -94,14 +94,13 @@ function M.serve(call)
       return failure
     end)
     if problem then
+      attempt.without_secrets(problem)
       if is_clients(call, problem) then return problem end
       log.info("%s does not count tokens: %s", candidate.credential.name, problem.message)
     end
   end
   count = count or estimated(call)
-  local text = form[call.base](count)
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
-  call.client:respond(200, attempt.WHOLE, text)
+  call.client:respond(200, attempt.WHOLE, form[call.base](count))
 end
 
 return M

@@ -5,6 +5,7 @@ local cooldown_file = require "core.cooldown_file"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local renewal = require "core.renewal"
 local timer = require "timer"
 
 -- Seconds between two looks at what is due for a refresh (spec http-api 5.6).
@@ -27,9 +28,9 @@ M.calls = {
     cooldown_file.save()
     return true
   end,
-  refresh = function(argument) return accounts.refresh(argument) end,
+  refresh = function(argument) return renewal.refresh(argument) end,
   background = function(argument)
-    accounts.background(argument)
+    renewal.background(argument)
     return true
   end,
 }
@@ -39,7 +40,7 @@ function M.run()
   cooldown_file.load()
   accounts.scan(true)
   while true do
-    accounts.tick()
+    renewal.tick()
     timer.sleep(TICK)
   end
 end

@@ -103,21 +103,23 @@ local function with_aliases(list, ...)
 end
 
 -- The models of a login: names in its file do not replace the provider's list as those of a key do.
-local function of_login(provider, credential)
+local function of_login(provider, credential, everything)
   local bare, entry = copy_of(credential), copy_of(credential.entry)
   bare.entry, entry.models = entry, nil
-  local list = without_excluded(credential, provider.models(bare))
+  local list = provider.models(bare)
+  if not everything then list = without_excluded(credential, list) end
   return with_aliases(list, credential.entry.models or {},
     for_channel("oauth-model-alias", credential) or {})
 end
 
 --- @param provider Provider
 --- @param credential Credential
+--- @param everything boolean?  with the excluded ones
 --- @return Model[]
-function M.models(provider, credential)
-  local list = credential.kind == "oauth" and of_login(provider, credential)
+function M.models(provider, credential, everything)
+  local list = credential.kind == "oauth" and of_login(provider, credential, everything)
     or provider.models(credential)
-  return without_excluded(credential, list)
+  return everything and list or without_excluded(credential, list)
 end
 
 return M

@@ -6,10 +6,10 @@ local errors = require "lib.errors"
 local log = require "log"
 local plans = require "core.plans"
 local previews = require "core.previews"
-local router = require "core.router"
 local selector = require "core.selector"
 local shortage = require "core.shortage"
 local timer = require "timer"
+local trace = require "core.trace"
 local verdicts = require "core.verdicts"
 
 local M = {}
@@ -42,7 +42,7 @@ end
 local function judge(call, resolution, candidate, problem, since)
   local verdict, stop = verdicts.on(problem, candidate)
   local said = what_was_said(problem)
-  router.trace(call, candidate, verdict)
+  trace.failed(call, candidate, problem, verdict)
   log.warn("%s (%s) failed for model %s: %s: %s", candidate.credential.name,
     candidate.credential.label, call.model, verdict, said)
   cooldowns.failed(candidate, verdict, problem, since, said,

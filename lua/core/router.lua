@@ -83,20 +83,4 @@ function M.resolve(model)
     "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
 end
 
---- Adds a refused candidate to the route trace of a call.  The one that served is `call.candidate`.
---- @param call Call
---- @param candidate Candidate
---- @param reason string  why it waits or what it failed with
-function M.trace(call, candidate, reason)
-  local trace = call.trace
-  if not trace then
-    trace = {}
-    call.trace = trace
-  end
-  trace[#trace + 1] = {
-    provider = candidate.credential.name, credential = candidate.credential.label,
-    model = candidate.model, reason = reason,
-  }
-end
-
 return M

@@ -1,6 +1,7 @@
 --- What the proxy answers: method, path, dialect, who may ask, and what serves it.
 
 local answers = require "core.answers"
+local code_assist = require "core.code_assist"
 local completions = require "core.completions"
 local counting = require "core.counting"
 local errors = require "lib.errors"
@@ -11,6 +12,11 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local SLASH = byte("/")
 
 local M = {}
+
+-- Seldom asked for, so loaded then.
+local function local_page(name)
+  return function(...) return require("core.local_pages")[name](...) end
+end
 
 local function generate_or_count(call)
   if call.operation == "count" then return counting.serve(call) end
@@ -24,6 +30,8 @@ local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
+  { "GET", "/v0/local/explain", dialect = "chat", auth = "none", answer = local_page("explain") },
+  { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
   { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },
@@ -42,7 +50,17 @@ local table_of_routes = {
     serve = counting.serve },
   { "POST", "/v1beta/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
   { "POST", "/v1/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
-  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", serve = generate_or_count },
+  { "POST", "/v1internal:generateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:streamGenerateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:countTokens", dialect = "gemini_cli", auth = "local",
+    answer = code_assist.count },
+  { "GET", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  -- Long-running operations are asked for by their names.
+  { "GET", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  { "POST", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
 }
 
 -- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.

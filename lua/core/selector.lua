@@ -11,9 +11,9 @@ local cooldowns = require "core.cooldowns"
 local plans = require "core.plans"
 local previews = require "core.previews"
 local quota = require "models.quota"
-local router = require "core.router"
 local strategy = require "core.strategy"
 local timer = require "timer"
+local trace = require "core.trace"
 
 local M = {}
 
@@ -85,7 +85,10 @@ local function gather(tier, plan, call, passed, found)
             found.resort, found.due = candidate, record.due
           end
         end
-        if record and not passed then router.trace(call, candidate, record.reason) end
+        if record and not passed then
+          trace.refused(call, candidate, record.reason, record.due and record.due - timer.now(),
+            record.last)
+        end
       end
     end
     if #list > 0 then usable[#usable + 1] = list end

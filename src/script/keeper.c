@@ -95,10 +95,10 @@ static void refuse(struct keeper_call *call, const char *why)
 
 // --- tasks -------------------------------------------------------------------------------------
 
-static void log_end(struct keeper *k, enum task_result result, const char *message)
+static void log_end(struct script_state *s, enum task_result result, const char *message)
 {
     if (result == TASK_FAILED || result == TASK_STOPPED)
-        log_write(k->log, LOG_ERROR, "script", NULL, "%s", message);
+        secrets_log_failure(s, NULL, message, NULL);
 }
 
 static struct keeper *keeper_of(const struct task *t)
@@ -110,7 +110,7 @@ static void on_call_end(struct task *t, enum task_result result, const char *mes
 {
     struct keeper_call *call = t->owner;
 
-    log_end(keeper_of(t), result, message);
+    log_end(t->state, result, message);
     if (call)
         refuse(call,
                result == TASK_CANCELLED ? "the proxy is stopping" : "internal error, see the log");
@@ -132,7 +132,7 @@ static void on_run_end(struct task *t, enum task_result result, const char *mess
 {
     struct keeper *k = keeper_of(t);
 
-    log_end(k, result, message);
+    log_end(t->state, result, message);
     if (k->run == t)
         k->run = NULL;
 }

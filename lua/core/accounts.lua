@@ -128,7 +128,7 @@ function M.take(name, text)
   examine(entry)
   if before and entry.document and token_files.refresh_token(entry.document) ~= before then
     -- What happened before a new login says nothing about the account any more.
-    for _, account in ipairs(entry.accounts) do cooldowns.forget(M.id_of(entry, account)) end
+    cooldowns.forget(name)
   end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))

@@ -158,7 +158,7 @@ function M.compact(call)
   M.prepare(call)
   return retry.run(call, resolution, function(_, candidate)
     if candidate.provider.variant ~= "codex" then
-      unknown.verdict = "request"
+      unknown.verdict = "other" -- somebody else may have it
       return unknown
     end
     return serve_once(whole, call, candidate)

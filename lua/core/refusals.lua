@@ -4,6 +4,7 @@
 
 local config = require "config"
 local data = require "models.explain"
+local offers = require "core.offers"
 local plans = require "core.plans"
 local selector = require "core.selector"
 
@@ -146,15 +147,9 @@ end
 --- The account has to log in again.
 M.needs_login = owners.needs_login
 
-local function models_of(provider, credential)
-  local fine, list = pcall(provider.models, credential)
+local function models_of(provider, credential, everything)
+  local fine, list = pcall(offers.models, provider, credential, everything)
   return fine and list or {}
-end
-
--- The account without a setting of its entry.
-local function without(credential, key)
-  local entry = setmetatable({ [key] = false }, { __index = credential.entry })
-  return setmetatable({ entry = entry }, { __index = credential })
 end
 
 --- The model of a list whose `field` is a name, whatever the case.
@@ -178,7 +173,7 @@ end
 --- @return table  with the upstream's name of the `model`, when the account has it
 function M.absence(provider, credential, names, asked)
   local entry = credential.entry or {}
-  local all = models_of(provider, without(credential, "excluded-models"))
+  local all = models_of(provider, credential, true)
   local offered, renamed
   for _, name in ipairs(names) do
     local prefix = entry.prefix

@@ -1,8 +1,8 @@
 --- Whose turn it is: picks one candidate after the other for a call.
 ---
 --- The tier of the highest priority that has somebody; in it the account that has the conversation,
---- else the one whose turn the strategy says it is.  Resting candidates are left out, but for two:
---- one request in a while looks whether a long rest has ended early, and who rests for an upstream's
+--- else the one whose turn it is by the strategy.  Resting candidates are left out, but for two: one
+--- request in a while looks whether a long rest has ended early, and who rests for an upstream's
 --- passing trouble is asked when nobody else is left.
 
 local affinity = require "core.affinity"
@@ -24,7 +24,7 @@ local function account_problem(credential)
   if not expires or expires > timer.wall() then return nil end
   -- Tokens are renewed before use, so an expired one matters only when that is known to fail.
   if credential.problem then return "needs_login", credential.problem end
-  if credential.renewable == false then return "expired" end
+  if credential.refreshable == false then return "expired" end
 end
 
 -- The record of what keeps a candidate waiting, or from serving this very call; or nil.
@@ -55,11 +55,15 @@ function M.blocked(candidate, call)
   return record.reason, record.due and record.due - timer.now(), record.last, record.at
 end
 
--- Whom this call passes over, whatever their standing.
-local function is_passed(candidate, plan, passed)
-  if passed.tried[candidate] then return true end
-  if math.max(plan.rounds[candidate], passed.least) < passed.round then return true end
-  return passed.without[candidate.provider.name] ~= nil
+--- True when a candidate may be asked in this round, whatever its standing.
+--- @param candidate Candidate
+--- @param plan table
+--- @param passed Passed
+--- @return boolean
+function M.takes_part(candidate, plan, passed)
+  local project = passed.projects[candidate.provider.name]
+  return (not project or project == candidate)
+    and math.max(plan.rounds[candidate], passed.least) >= passed.round
 end
 
 local function stand_in(candidate, passed)
@@ -74,7 +78,7 @@ local function gather(tier, plan, call, passed, found)
   for _, group in ipairs(tier.groups) do
     local list = { cursor = group.cursor }
     for _, candidate in ipairs(group) do
-      if not (passed and is_passed(candidate, plan, passed)) then
+      if not passed or not passed.tried[candidate] and M.takes_part(candidate, plan, passed) then
         local record = standing(candidate, call)
         local instead = record and record.reason == "quota" and stand_in(candidate, passed)
         if not record or instead then
@@ -147,8 +151,7 @@ end
 --- What a call has behind it.
 --- @class Passed
 --- @field tried table<Candidate, boolean>  in this round
---- @field failures table<Candidate, string>  verdicts of all rounds
---- @field without table<string, boolean>  providers that are out of the question
+--- @field projects table<string, Candidate>  by provider: the only one of its projects to be asked
 --- @field round integer  from 0
 --- @field least integer  rounds that everybody may take part in
 
@@ -159,14 +162,14 @@ end
 --- @return Candidate?
 function M.pass(passed, candidate, verdict)
   cooldowns.look()
-  passed.tried[candidate], passed.failures[candidate] = true, verdict
+  passed.tried[candidate] = true
   if candidate.base then passed.tried[candidate.base] = true end
   if verdict ~= "quota" then return nil end
   local instead = stand_in(candidate, passed)
   local switches = config.values["quota-exceeded"]
   if not instead and quota.projects[candidate.provider.name]
       and switches and switches["switch-project"] == false then
-    passed.without[candidate.provider.name] = true
+    passed.projects[candidate.provider.name] = candidate.base or candidate
   end
   return instead
 end

@@ -83,8 +83,8 @@ end
 function M.pause(resolution, passed, call)
   local plan, shortest = plans.of(resolution), nil
   for _, candidate in ipairs(plan.all) do
-    local allowed = math.max(plan.rounds[candidate], passed.least) >= passed.round
-      and not passed.without[candidate.provider.name] and not plans.is_excluded(candidate)
+    local allowed = selector.takes_part(candidate, plan, passed)
+      and not plans.is_excluded(candidate)
     local reason, seconds = selector.blocked(candidate, call)
     -- An upstream's passing trouble may be over soon.
     if not reason or reason == "transient" then seconds = passed.round end

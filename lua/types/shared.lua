@@ -17,8 +17,8 @@
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
 ---@field verdict? string   what it means for the credential (core.verdicts), when already known
----@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential, this
----  model of it (the default), or nothing
+---@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential,
+---  this model of it (the default), or nothing
 ---@field said? string      upstream body, for rules about it; told to nobody
 ---@field challenge? boolean  a guard before the API wants a browser
 

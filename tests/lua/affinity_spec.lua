@@ -75,6 +75,17 @@ test("members of the body name a session, before an id that may be the request's
   same(session_of("chat", '{"session_id":{"a":1},"prompt_cache_key":""}'), nil)
 end)
 
+test("Gemini CLI's session is in the wrapped request", function()
+  local state = given { "a", "b" }
+  state.upstream = function() return { text = '{"id":"1","choices":[{"message":{"content":"x"}}]}' } end
+  local function ask(session)
+    support.ask("POST", "/v1internal:generateContent", {}, '{"model":"m","request":{"session_id":"'
+      .. session .. '","contents":[{"role":"user","parts":[{"text":"x"}]}]}}')
+    return last(state)
+  end
+  same({ ask "1", ask "2", ask "1", ask "2" }, { "a", "b", "a", "b" })
+end)
+
 test("what is too long for a key or odd is hashed", function()
   local long = session_of("chat", "{}", { ["session-id"] = ("x"):rep(5000) })
   same(#long, 32)

@@ -58,7 +58,7 @@ test("each status has its rest", function()
     { 400, nil }, { 409, nil }, { 413, nil }, { 422, nil }, { 418, nil },
   }
   for _, row in ipairs(rows) do
-    local expected = row[3] and { "m-1", row[3], row[4] } or nil
+    local expected = row[3] and { row[3] == "needs_login" and "all" or "m-1", row[3], row[4] } or nil
     same({ row[1], rest_after(failure(row[1], row[2])) }, { row[1], expected })
   end
 end)
@@ -359,4 +359,76 @@ test("rules for a kind of login", function()
   same({ verdicts.on(problem, { credential = one }) }, { "request", true })
   one.kind = "api_key"
   same({ verdicts.on(problem, { credential = one }) }, { "transient", false })
+end)
+
+-- --- over a restart ------------------------------------------------------------------------------
+
+local files = {}
+modules.accounts = modules.accounts or { directory = function() return "/auth" end }
+modules.file = modules.file or {}
+
+local function with_files(work)
+  local file, kept = modules.file, {}
+  for _, name in ipairs { "read", "write" } do kept[name] = file[name] end
+  function file.read(path)
+    if not files[path] then return nil, { code = "not_found", message = "none" } end
+    return files[path]
+  end
+  function file.write(path, content)
+    files[path] = content
+    return true
+  end
+  local fine, problem = pcall(work, require "core.cooldown_file")
+  for name, fn in pairs(kept) do file[name] = fn end
+  if not fine then error(problem, 0) end
+end
+
+test("save-cooldown-status: who rests is asked for again only when the rest is over", function()
+  with_files(function(cooldown_file)
+    local on = { ["save-cooldown-status"] = true }
+    local function answers() return failure(429, nil, { ["retry-after"] = "5000" }) end
+    local state = given({ account "a", account "b" }, answers, on)
+    chat()
+    same(state.posted, { { "cooldowns", "" } })
+    cooldown_file.save()
+    local path = modules.accounts.directory() .. "/.cooldowns"
+    same(json.decode(files[path]).rests[1].reason, "quota")
+    -- The next life of the program, a quarter of an hour later.
+    state = given({ account "a", account "b" }, function() return { text = OK } end, on)
+    state.now = 1901
+    cooldown_file.load()
+    same(chat().status, 429)
+    same(#state.calls, 0)
+    local rest = cooldowns.describe("a")[1]
+    same({ rest.reason, math.floor(rest.seconds + 0.5), rest.last }, { "quota", 4099, "429 said 429" })
+    -- Read once: what happened since is newer.
+    cooldowns.forget "a"
+    cooldown_file.load()
+    same(chat().status, 200)
+  end)
+end)
+
+test("without save-cooldown-status nothing is written or read", function()
+  with_files(function(cooldown_file)
+    local state = given({ account "a" }, { failure(429), { text = OK } })
+    chat()
+    same(state.posted, {})
+    cooldown_file.load()
+    same(modules.store.get "cooldowns-loaded", nil)
+  end)
+end)
+
+test("a file that is no list of cooldowns is left alone", function()
+  with_files(function(cooldown_file)
+    support.reset()
+    for _, text in ipairs { "", "[]", "{", '{"version":2,"rests":[]}', '{"version":1}' } do
+      same({ text, cooldown_file.restore(text) }, { text, nil })
+    end
+    local late = math.floor(modules.timer.wall()) + 60
+    same(cooldown_file.restore('{"version":1,"rests":[1,{},{"key":"cool:a","reason":"quota","seconds":9,'
+      .. '"until":1},{"key":"pin:x","reason":"quota","seconds":9,"until":' .. late .. "},"
+      .. '{"key":"cool:b","reason":"quota","seconds":9,"until":' .. late .. "}]}"), 2)
+    same({ modules.store.get "cool:a", modules.store.get "pin:x" }, {})
+    same(modules.store.get "cool:b" ~= nil, true)
+  end)
 end)

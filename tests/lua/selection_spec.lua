@@ -141,13 +141,13 @@ test("a disabled account and one that needs a login are not asked", function()
     account("a", { disabled = true }),
     account("b", nil, { problem = "needs_login", expires = 1700000000 }),
     account("c", nil, { problem = "needs_login", expires = 1900000000 }),
-    account("d", nil, { renewable = false, expires = 1700000000 }),
+    account("d", nil, { refreshable = false, expires = 1700000000 }),
   })
   chat()
   chat()
   same(asked(state), { "c", "c" })
   given { account("b", nil, { problem = "needs_login", expires = 1700000000 }),
-    account("d", nil, { renewable = false, expires = 1700000000 }) }
+    account("d", nil, { refreshable = false, expires = 1700000000 }) }
   local client = chat()
   same(client.status, 503)
   same(json.decode(client.sent).error.message, "No usable credential for model `m` via acme "
@@ -272,6 +272,11 @@ test("without switch-project a refused project is not replaced by another", func
       { failure(429) }, { ["quota-exceeded"] = { ["switch-project"] = false } })
     same(chat().status, 429)
     same(asked(state), { "a" })
+    -- The same project may be asked again when its quota is back.
+    state = given({ account "a", account "b" }, { failure(429), { text = OK } },
+      { ["quota-exceeded"] = { ["switch-project"] = false }, ["request-retry"] = 1 })
+    same(chat().status, 200)
+    same(asked(state), { "a", "a" })
     state = given({ account "a", account "b" }, { failure(500), { text = OK } },
       { ["quota-exceeded"] = { ["switch-project"] = false } })
     same(chat().status, 200)

@@ -1,8 +1,8 @@
-"""Many accounts behind one scripted upstream, and a client that asks fast: both on one asyncio loop.
+"""Many accounts behind one scripted upstream, and a client that asks fast, on one asyncio loop.
 
-Each account is a key with a behaviour of its own, which a test changes while requests run.  Requests
-carry their number in `user` (chat) or `metadata.user_id` (anthropic), so that afterwards it is
-known which accounts each of them saw.
+Each account is a key with a behaviour of its own, which a test changes while requests run.
+Requests carry their number in `user` (chat) or `metadata.user_id` (anthropic), so that afterwards it
+is known which accounts each of them saw.
 """
 import asyncio
 import json
@@ -81,7 +81,8 @@ EVENTS = {
     CHAT: [chat_event({"role": "assistant", "content": "we"}), chat_event({"content": "ll"}),
            chat_event({}, "stop"), "data: [DONE]\n\n"],
     MESSAGES: [
-        message_event("message_start", message={**WHOLE[MESSAGES], "content": [], "stop_reason": None})
+        message_event("message_start",
+                      message={**WHOLE[MESSAGES], "content": [], "stop_reason": None})
         + message_event("content_block_start", index=0, content_block={"type": "text", "text": ""})
         + message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": "we"}),
         message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": "ll"}),
@@ -90,7 +91,8 @@ EVENTS = {
                         usage={"output_tokens": 3}),
         message_event("message_stop")],
 }
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM_HEAD = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n")
 
 
 def chunk(text):
@@ -205,7 +207,8 @@ class Pool:
 
     async def __aenter__(self):
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0, backlog=512)
+        self.server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0,
+                                               backlog=512)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 

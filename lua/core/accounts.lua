@@ -107,6 +107,13 @@ local function describe(entry)
   return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
 end
 
+-- What happened to an account before a new login says nothing about it any more.
+local function forget_cooldowns(name)
+  for _, prefix in ipairs { "cool:" .. name, "level:" .. name } do
+    for _, key in ipairs(store.keys(prefix)) do store.set(key, nil) end
+  end
+end
+
 -- Takes up a text of a file; true when it is news.
 local function take(name, text)
   local entry = known[name]
@@ -115,10 +122,14 @@ local function take(name, text)
     return false
   end
   local verb = entry and "changed" or "added"
+  local before = entry and entry.document and token_files.refresh_token(entry.document)
   entry = entry or { name = name }
   known[name] = entry
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
+  if before and entry.document and token_files.refresh_token(entry.document) ~= before then
+    forget_cooldowns(name)
+  end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))
   return true

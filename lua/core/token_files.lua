@@ -9,7 +9,7 @@ local json = require "json"
 local times = require "lib.times"
 local timer = require "timer"
 
-local lower, match = string.lower, string.match
+local find, lower, match, sub = string.find, string.lower, string.match, string.sub
 
 local FILE_MAX = 1 << 20
 local LOCK_PAUSE = 0.05
@@ -140,8 +140,30 @@ end
 
 -- --- writing ---------------------------------------------------------------------------------------
 
+-- JSON without the white space between its tokens.
+local function compact(text)
+  local parts, at = {}, 1
+  while true do
+    local from, to = find(text, '[%s"]', at)
+    if not from then break end
+    parts[#parts + 1] = sub(text, at, from - 1)
+    if sub(text, from, from) == '"' then
+      to = from + 1
+      while true do
+        to = find(text, '["\\]', to)
+        if sub(text, to, to) == '"' then break end
+        to = to + 2
+      end
+      parts[#parts + 1] = sub(text, from, to)
+    end
+    at = to + 1
+  end
+  parts[#parts + 1] = sub(text, at)
+  return table.concat(parts)
+end
+
 --- The text with changed members: objects are merged, anything else is replaced; all other members
---- stay byte for byte.  Compact, names in order.
+--- stay as they were written.  Compact, names in order.
 --- @param text string  a JSON object
 --- @param changes table
 --- @return string
@@ -155,7 +177,7 @@ function M.merge(text, changes)
     end
     members[name] = value
   end
-  return json.encode(members)
+  return compact(json.encode(members))
 end
 
 -- The same content in one form, whatever order and white space it has.

@@ -20,11 +20,6 @@ struct keeper {
 
 // --- calls -------------------------------------------------------------------------------------
 
-static void on_lost(struct letter *l)
-{
-    keeper_call_free(list_entry(l, struct keeper_call, letter));
-}
-
 struct keeper_call *keeper_call_new(const char *name, const char *argument, size_t len)
 {
     struct keeper_call *call = calloc(1, sizeof(*call));
@@ -59,6 +54,12 @@ void keeper_call_free(struct keeper_call *call)
     free(call);
 }
 
+// The sender's loop has closed, and its tasks before it.
+static void on_homeless(struct letter *l)
+{
+    keeper_call_free(list_entry(l, struct keeper_call, letter));
+}
+
 static void on_home(struct letter *l)
 {
     struct keeper_call *call = list_entry(l, struct keeper_call, letter);
@@ -83,7 +84,7 @@ static void answer(struct keeper_call *call, bool fine, const char *text, size_t
         call->answer[len] = '\0';
         call->answer_len = len;
     }
-    call->letter.arrive = on_home;
+    call->letter = (struct letter){.arrive = on_home, .lost = on_homeless};
     mailbox_post(call->home, &call->letter);
 }
 
@@ -192,10 +193,15 @@ static void on_call(struct letter *l)
         refuse(call, "out of memory");
 }
 
+static void on_undelivered(struct letter *l)
+{
+    refuse(list_entry(l, struct keeper_call, letter), "the proxy is stopping");
+}
+
 void keeper_send(struct keeper *k, struct keeper_call *call)
 {
     call->keeper = k;
-    call->letter = (struct letter){.arrive = on_call, .lost = on_lost};
+    call->letter = (struct letter){.arrive = on_call, .lost = on_undelivered};
     mailbox_post(k->box, &call->letter);
 }
 

@@ -119,7 +119,7 @@ end)
 test("a refresh keeps all members and writes before it is used", function()
   local state = reset()
   put("a.json", '{ "type":"acme", "refresh_token":"r1", "access_token":"t1", "big":12345678901234567890123,'
-    .. '"nested": {"b":1.0,"a":[]}, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
+    .. '"nested": { "b" : 1.0, "a":[ ], "s": " \\" , : \\\\" }, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
   accounts.scan()
   local before
   answer = function()
@@ -129,7 +129,7 @@ test("a refresh keeps all members and writes before it is used", function()
   same(refresh(state, "a.json"), { refreshed = true })
   assert(before:find("t1"))
   same(files["auths/a.json"], '{"access_token":"t2","big":12345678901234567890123,'
-    .. '"nested":{"b":1.0,"a":[]},"refresh_token":"r2",'
+    .. '"nested":{"b":1.0,"a":[],"s":" \\" , : \\\\"},"refresh_token":"r2",'
     .. '"token":{"expiry":"2030-01-01T00:00:00Z","keep":true},"type":"acme"}')
   same(published[1].secret, "t2")
 end)

@@ -7,6 +7,7 @@
 --- why; `refresh-wait:<file>`, present while a further try would be too early.
 
 local accounts = require "accounts"
+local cooldowns = require "core.cooldowns"
 local credentials = require "credentials"
 local file = require "file"
 local json = require "json"
@@ -107,11 +108,8 @@ local function describe(entry)
   return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
 end
 
--- What happened to an account before a new login says nothing about it any more.
-local function forget_cooldowns(name)
-  for _, prefix in ipairs { "cool:" .. name, "level:" .. name } do
-    for _, key in ipairs(store.keys(prefix)) do store.set(key, nil) end
-  end
+local function id_of(entry, account)
+  return account.suffix and entry.name .. "#" .. account.suffix or entry.name
 end
 
 -- Takes up a text of a file; true when it is news.
@@ -128,7 +126,8 @@ local function take(name, text)
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
   if before and entry.document and token_files.refresh_token(entry.document) ~= before then
-    forget_cooldowns(name)
+    -- What happened before a new login says nothing about the account any more.
+    for _, account in ipairs(entry.accounts) do cooldowns.forget(id_of(entry, account)) end
   end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))
@@ -154,7 +153,7 @@ end
 local function public(entry, account)
   local name = gsub(entry.kind.provider, "_", "-")
   return {
-    id = account.suffix and entry.name .. "#" .. account.suffix or entry.name,
+    id = id_of(entry, account),
     provider = entry.kind.provider,
     name = name,
     secret = account.secret or "",
@@ -375,8 +374,10 @@ local function jitter(name, lead)
 end
 
 local function is_wanted(entry, now)
-  local lead = entry.kind and entry.kind.lead
-  return lead and entry.document and entry.accounts[1] and entry.kind.refresh
+  local first = entry.accounts[1]
+  local lead = first and (first.lead or entry.kind.lead)
+  return lead and entry.document and entry.kind.refresh
+    and (token_files.refresh_token(entry.document) or entry.accounts[1].refreshable)
     and not token_files.policy(entry.document).disabled
     and not mark_of(entry.name, entry.document)
     and not store.get("refresh-wait:" .. entry.name)
@@ -390,8 +391,7 @@ function M.tick()
     if entry.unsaved then
       entry.unsaved = not token_files.write(path_of(name), entry.text) or nil
     elseif running < REFRESHES and is_wanted(entry, now) then
-      local account = entry.accounts[1]
-      local id = account.suffix and name .. "#" .. account.suffix or name
+      local id = id_of(entry, entry.accounts[1])
       -- Present until it ends, or for a minute: nobody starts it twice.
       store.set("refresh-wait:" .. name, 0, 60)
       keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })

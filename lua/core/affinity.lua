@@ -5,6 +5,7 @@
 --- beyond the last request.  Whether a pinned account can serve is not decided here.
 
 local config = require "config"
+local duration = require "lib.duration"
 local sessions = require "lib.sessions"
 local store = require "store"
 
@@ -64,7 +65,7 @@ local function text_with(text, plan, pin)
 end
 
 local function ttl()
-  local seconds = settings()["session-affinity-ttl"]
+  local seconds = duration.seconds(settings()["session-affinity-ttl"])
   return seconds and seconds > 0 and seconds or TTL
 end
 

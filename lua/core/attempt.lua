@@ -5,6 +5,7 @@ local config = require "config"
 local credentials = require "credentials"
 local chat = require "lib.chat"
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local http = require "http"
 local json = require "json"
@@ -12,6 +13,8 @@ local log = require "log"
 local signatures = require "lib.signatures"
 
 local find = string.find
+
+local broken_off = require("models.problems").broken_off
 
 local ERROR_MAX = 1024 * 1024
 
@@ -174,16 +177,25 @@ function M.is_stream(response)
   return kind ~= nil and find(kind, "event-stream", 1, true) ~= nil
 end
 
+--- What an answer or an event says in the provider's dialect: some put it into an envelope.
+--- @param candidate Candidate
+--- @param text string
+--- @return string
+function M.inside(candidate, text)
+  return candidate.provider.envelope and envelopes.inside(text) or text
+end
+
 --- Reads a whole answer and finds errors that came with status 200.
 --- @param candidate Candidate
 --- @param response Response
 --- @return string? text
 --- @return Problem? problem
 --- @return any model  the upstream's name for it
+--- @return string? whole  what the text was in
 function M.read_whole(candidate, response)
-  local text, err = response:body()
-  if not text then return nil, errors.from_http(err) end
-  local dialect = candidate.provider.dialect
+  local whole, err = response:body()
+  if not whole then return nil, errors.from_http(err) end
+  local dialect, text = candidate.provider.dialect, M.inside(candidate, whole)
   local fine, found, model = json.peek(text, "error", dialects.model_member(dialect))
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")
@@ -191,7 +203,7 @@ function M.read_whole(candidate, response)
   if found ~= nil and found ~= json.null then
     return nil, dialects.problem(dialect, dialect == "responses" and "error" or "", text)
   end
-  return text, nil, model
+  return text, nil, model, whole
 end
 
 --- The next event of a stream with JSON in it, keep-alives told meanwhile.
@@ -220,13 +232,14 @@ end
 --- @param kind string  what next_event() said
 --- @param detail any
 --- @param begun boolean  events were read before
+--- @param base string  dialect of the upstream
 --- @return Problem
-function M.cut_short(kind, detail, begun)
+function M.cut_short(kind, detail, begun, base)
   if kind == "broken" then return errors.from_http(detail) end
   if kind == "done" and not begun then
     return errors.new("bad_upstream", "the upstream's stream is empty", { code = "empty" })
   end
-  return errors.new("bad_upstream", begun
+  return errors.new("bad_upstream", broken_off[base] or begun
     and "the upstream ended the stream before the answer was complete"
     or "the upstream ended the stream before it began", { code = "broken" })
 end

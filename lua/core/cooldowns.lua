@@ -118,9 +118,11 @@ end
 function M.claim_probe(candidate)
   local record = M.of(candidate)
   if not record then return false end
-  record.probe = timer.now() + PROBE_EVERY
-  local key = read(wide_key(candidate)) == record and candidate.wide or candidate.cool
-  return store.claim("probe:" .. key, true, PROBE_EVERY)
+  local key = "probe:" .. (read(wide_key(candidate)) == record and candidate.wide or candidate.cool)
+  local claimed = store.claim(key, true, PROBE_EVERY)
+  local _, left = get(key)
+  record.probe = timer.now() + (left or PROBE_EVERY)
+  return claimed
 end
 
 --- True when nothing a candidate does has consequences.

@@ -100,9 +100,7 @@ function M.serve(call)
     end
   end
   count = count or estimated(call)
-  local text = form[call.base](count)
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
-  call.client:respond(200, attempt.WHOLE, text)
+  call.client:respond(200, attempt.WHOLE, form[call.base](count))
 end
 
 return M

@@ -4,8 +4,10 @@
 local attempt = require "core.attempt"
 local config = require "config"
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local framing = require "lib.framing"
+local json = require "json"
 local log = require "log"
 local passthrough = require "core.passthrough"
 local problems = require "lib.problems"
@@ -43,10 +45,17 @@ function M.fetch(call, candidate)
   return text, problem
 end
 
+-- An answer in Code Assist's envelope: the upstream's own, where it came in one.
+local function wrapped(call, candidate, text)
+  local own = call.same_dialect and candidate.provider.envelope and call.whole
+  if not own then return envelopes.wrap(text) end
+  return json.splice(own, "response", json.raw(text)) or envelopes.wrap(text)
+end
+
 local function whole(call, candidate)
   local text, problem = M.fetch(call, candidate)
   if not text then return problem end
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
+  if call.dialect == "gemini_cli" then text = wrapped(call, candidate, text) end
   call.client:respond(200, attempt.WHOLE, text)
 end
 
@@ -60,9 +69,15 @@ local function stream(call, candidate)
   return refreshing.around(call, candidate, stream_once)
 end
 
+-- Serves with a candidate; what an error inside an answer means for it, its provider says.
+local function serve_once(serve, call, candidate)
+  local problem, judge = serve(call, candidate), candidate.provider.judge
+  return problem and problem.in_answer and judge and judge(problem) or problem
+end
+
 -- A candidate that refuses a signature or an encrypted item is asked once more without thinking.
 local function serve_once_more(serve, call, candidate)
-  local problem = serve(call, candidate)
+  local problem = serve_once(serve, call, candidate)
   if not problem or call.sent or call.without_thinking or problem.class ~= "upstream"
       or not problems.is_signature(problem) then
     return problem
@@ -70,7 +85,7 @@ local function serve_once_more(serve, call, candidate)
   log.info("%s refuses the thinking of model %s, once more without it", candidate.credential.name,
     call.model)
   call.without_thinking = true
-  return serve(call, candidate)
+  return serve_once(serve, call, candidate)
 end
 
 --- Waits between two rounds; a stream's client is kept informed.
@@ -146,7 +161,7 @@ function M.compact(call)
       unknown.verdict = "request"
       return unknown
     end
-    return whole(call, candidate)
+    return serve_once(whole, call, candidate)
   end, M.pause)
 end
 

@@ -1,6 +1,7 @@
 --- What the proxy answers: method, path, dialect, who may ask, and what serves it.
 
 local answers = require "core.answers"
+local code_assist = require "core.code_assist"
 local completions = require "core.completions"
 local counting = require "core.counting"
 local errors = require "lib.errors"
@@ -49,7 +50,17 @@ local table_of_routes = {
     serve = counting.serve },
   { "POST", "/v1beta/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
   { "POST", "/v1/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
-  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", serve = generate_or_count },
+  { "POST", "/v1internal:generateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:streamGenerateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:countTokens", dialect = "gemini_cli", auth = "local",
+    answer = code_assist.count },
+  { "GET", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  -- Long-running operations are asked for by their names.
+  { "GET", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  { "POST", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
 }
 
 -- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.

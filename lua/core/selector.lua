@@ -24,7 +24,7 @@ local function account_problem(credential)
   if not expires or expires > timer.wall() then return nil end
   -- Tokens are renewed before use, so an expired one matters only when that is known to fail.
   if credential.problem then return "needs_login", credential.problem end
-  if credential.renewable == false then return "expired", "the token has expired" end
+  if credential.renewable == false then return "expired" end
 end
 
 -- The record of what keeps a candidate waiting, or nil.

@@ -29,7 +29,7 @@ local function survey(resolution)
     if not all.counts[reason] then all.reasons[#all.reasons + 1] = reason end
     all.counts[reason] = (all.counts[reason] or 0) + 1
     if seconds and (not all.earliest or seconds < all.earliest) then all.earliest = seconds end
-    if status.last and status.last ~= "" and (status.at or 0) >= (all.at or 0) then
+    if status.at and status.last ~= "" and status.at >= (all.at or 0) then
       all.last, all.at = status.last, status.at
     end
   end

@@ -1,6 +1,7 @@
 --- Errors: one mapping from internal classes to every dialect's shape, whole and mid-stream.
 
 local json = require "json"
+local problems = require "lib.problems"
 local task = require "task"
 local wire = require "models.errors"
 
@@ -177,15 +178,12 @@ end
 --- Makes the problem of an error object that came with status 200.
 --- @param data string  JSON text with a top-level `error`
 --- @param dialect string?
---- @return Problem
+--- @return Problem  with `in_answer`
 function M.from_event(data, dialect)
-  local document = M.decode(data)
-  local inner = document and document.error
-  local code = type(inner) == "table" and (inner.status_code or inner.code or inner.status)
-    or document and document.code
-  local status = math.tointeger(tonumber(code)) or 0
-  if status < 400 or status > 599 then status = 502 end
-  return M.from_status(status, data, nil, dialect)
+  local err = problems.decode(dialect, nil, data)
+  local problem = M.from_status(err.status, data, nil, dialect)
+  problem.retry_after, problem.in_answer = err.retry_after, true
+  return problem
 end
 
 --- Makes the problem of a call that failed without an answer.

@@ -3,7 +3,8 @@
 --- `. [] [^] () (?:) | * + ? {m,n}` and their lazy forms, `^ $ \b \d \w \s \D \W \S`, escapes, and `(?i)` at
 --- the beginning.  Matches backtrack, within a number of steps: beyond it there is no match.
 
-local byte, find, lower, match, sub = string.byte, string.find, string.lower, string.match, string.sub
+local byte, find, lower, match, sub, upper =
+  string.byte, string.find, string.lower, string.match, string.sub, string.upper
 
 local M = {}
 
@@ -106,13 +107,12 @@ end
 local function test_of_range(first, last, folded)
   local low, high = byte(first), byte(last)
   if low > high then fail("a range is the wrong way round") end
-  return function(character)
+  local function within(character)
     local code = byte(character)
-    if code >= low and code <= high then return true end
-    if not folded then return false end
-    local other = byte(lower(character))
-    return other >= low and other <= high
+    return code >= low and code <= high
   end
+  if not folded then return within end
+  return function(character) return within(lower(character)) or within(upper(character)) end
 end
 
 -- What stands behind a backslash, as a test.

@@ -159,6 +159,7 @@ return {
     context_length_exceeded = true, message_too_big = true, string_above_max_length = true,
     invalid_prompt = true, invalid_value = true, unsupported_value = true,
     previous_response_not_found = true, cyber_policy = true, content_policy_violation = true,
+    invalid_encrypted_content = true,
     insufficient_quota = true, model_not_found = true, usage_limit_reached = true,
   },
 

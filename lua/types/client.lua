@@ -83,6 +83,10 @@ function Client:relay(response, rules) end
 ---@field watch? string[]    top-level members that stop the relay when present and not null
 ---@field finish? (string|integer)[]    path that tells a finished answer when it is not null
 ---@field terminal? string   data of the event that ends the stream, such as "[DONE]"
+---@field inner? string      member that holds the event proper, when it is an object: the rules above
+---  look into it
+---@field unwrap? boolean    only what is in `inner` goes to the client
+---@field around? string[]   two strings put around the data of each event
 
 ---@class Relay
 ---@field finished boolean   an event had the `finish` path

@@ -12,6 +12,8 @@
 ---@field shape? string     whose shape `body` has: "chat", "anthropic", "gemini"
 ---@field code? string      upstream's error code, or the code of an HttpError
 ---@field kind? string      upstream's error type
+---@field in_answer? boolean an upstream told it inside an answer that began with status 200
+---@field scope? "credential"|"model"|"request"  what must wait for it; nil: this model of this credential
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
 ---@field verdict? string   what it means for the credential (core.verdicts), when already known
@@ -30,6 +32,8 @@
 ---@field stream boolean
 ---@field stream_options? any  the body's member of that name, as json.peek gives it
 ---@field body string       client's body; of gemini_cli the request in it
+---@field envelope? table    what stood beside that request, its values raw
+---@field whole? string      an answer that came in an envelope, with it
 ---@field argument? string  rest of the path
 ---@field same_dialect? boolean  bytes go through to the candidate
 ---@field upstream_stream? boolean  the candidate is asked for a stream
@@ -88,6 +92,7 @@
 ---  always, or when the client speaks another dialect
 ---@field counts? string            its counting endpoint gives the number under this name
 ---@field returned? string[]        headers of answers that the client gets
+---@field envelope? boolean         its answers and events are in a member `response`
 ---@field models fun(credential: Credential): Model[]
 --- Edits a body in the provider's dialect before it is sent.
 ---@field prepare? fun(call: Call, candidate: Candidate, body: string): string?, Problem?
@@ -98,5 +103,9 @@
 --- Serves the call without a network (instead of `request`).
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
----@field classify? fun(status: integer, body: string, response: Response): table?
+---@field classify? fun(status: integer, body: string, response: Response): Problem?
+--- Refines the problem of an error inside an answer that began well; gives the same problem.
+---@field judge? fun(problem: Problem): Problem
+--- Whether a credential may serve a call, and why not.
+---@field admits? fun(call: Call, credential: Credential): boolean, string?
 ---@field examples? table[]

@@ -6,11 +6,13 @@
 
 enum flag_id {
     FLAG_CONFIG,
-    FLAG_LOGIN, // the five logins, in the order in which one wins
+    FLAG_LOGIN, // the logins, in the order in which one wins
     FLAG_CODEX_LOGIN,
+    FLAG_CODEX_DEVICE_LOGIN,
     FLAG_CLAUDE_LOGIN,
     FLAG_QWEN_LOGIN,
     FLAG_IFLOW_LOGIN,
+    FLAG_IFLOW_COOKIE,
     FLAG_PROJECT,
     FLAG_NO_BROWSER,
     FLAG_PORT,
@@ -31,9 +33,12 @@ static const struct flag {
     {"login", FLAG_LOGIN, false, "log in to Google for Gemini CLI"},
     {"project_id", FLAG_PROJECT, true, "Google project for --login"},
     {"codex-login", FLAG_CODEX_LOGIN, false, "log in to ChatGPT for Codex"},
+    {"codex-device-login", FLAG_CODEX_DEVICE_LOGIN, false,
+     "the same with a code, for machines without a browser"},
     {"claude-login", FLAG_CLAUDE_LOGIN, false, "log in to Claude"},
     {"qwen-login", FLAG_QWEN_LOGIN, false, "log in to Qwen"},
     {"iflow-login", FLAG_IFLOW_LOGIN, false, "log in to iFlow"},
+    {"iflow-cookie", FLAG_IFLOW_COOKIE, false, "log in to iFlow with the cookie of a browser"},
     {"no-browser", FLAG_NO_BROWSER, false, "print login addresses instead of opening them"},
     {"oauth-callback-port", FLAG_PORT, true, "local port that logins listen on"},
     {"password", FLAG_PASSWORD, true, NULL},

@@ -115,7 +115,7 @@ static void on_request(void *ctx, struct server_request *req)
     char id[9];
 
     make_id(g, id);
-    if (exchange_start(g->state, req, id, on_end, g))
+    if (exchange_start(g->state, req, id, EXCHANGE_MAIN, on_end, g))
         return;
     server_respond(req, 500, fields, strlen(fields), body, strlen(body));
     server_release(req);

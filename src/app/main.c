@@ -8,6 +8,7 @@
 #include "app/cliproxy.h"
 #include "app/command_line.h"
 #include "app/environment.h"
+#include "app/login_command.h"
 #include "app/scripts_command.h"
 #include "config/config.h"
 
@@ -76,6 +77,8 @@ static int run_command(const struct command_line *line)
         code = scripts_eject(config, line->argument);
     else if (line->command == COMMAND_SCRIPTS_CHECK)
         code = scripts_check(config);
+    else if (line->command == COMMAND_LOGIN)
+        code = login_command(config, line);
     else if (line->command == COMMAND_TRANSLATE)
         code = translate_command(config, &line->translate);
     else
@@ -169,9 +172,5 @@ int main(int argc, char **argv)
     if (warnings.len > 0)
         fprintf(stderr, "%s", buf_cstr(&warnings));
     buf_deinit(&warnings);
-    if (line.command == COMMAND_LOGIN) {
-        fprintf(stderr, "--%s: this version has no logins yet\n", line.login);
-        return 1;
-    }
     return line.command == COMMAND_SERVE ? serve(&line) : run_command(&line);
 }

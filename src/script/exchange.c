@@ -1,5 +1,7 @@
 #include "script/exchange.h"
 
+#include <assert.h>
+#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +23,18 @@ struct call {
     const char *function, *problem;
 };
 
-// main.handle(client) or main.failed(client, problem): pushed as values of a task's coroutine.
+// main.handle(client), main.failed(client, problem) or handler(client): pushed as values of a
+// task's coroutine.
 static int l_prepare_call(lua_State *L)
 {
     const struct call *call = lua_touserdata(L, 1);
 
-    state_push_module(L, "main");
-    lua_getfield(L, -1, call->function);
+    if (call->exchange->handler == EXCHANGE_MAIN) {
+        state_push_module(L, "main");
+        lua_getfield(L, -1, call->function);
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, call->exchange->handler);
+    }
     l_push_client(L, call->exchange);
     if (!call->problem)
         return 2;
@@ -114,7 +121,7 @@ static void on_task_end(struct task *t, enum task_result result, const char *mes
         log_write(x->state->host->log, LOG_ERROR, "script", x->id,
                   "the pipeline ended without finishing its response");
     }
-    if (!answered && !x->failing) {
+    if (!answered && !x->failing && x->handler == EXCHANGE_MAIN) {
         x->failing = true;
         if (start(x, "failed", "internal error"))
             return;
@@ -151,13 +158,17 @@ void exchange_cancel_gone(struct script_host *host)
     }
 }
 
+static_assert(EXCHANGE_MAIN == LUA_NOREF, "no reference stands for main.handle");
+
 struct exchange *exchange_start(struct script_state *state, struct server_request *req,
-                                const char *id, void (*on_end)(struct exchange *x), void *owner)
+                                const char *id, int handler, void (*on_end)(struct exchange *x),
+                                void *owner)
 {
     struct exchange *x = calloc(1, sizeof(*x));
 
     if (!x)
         return NULL;
+    x->handler = handler;
     x->req = req;
     x->state = state;
     x->on_end = on_end;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "script/exchange.h"
+#include "script/listener.h"
 #include "script/mailbox.h"
 #include "script/state.h"
 #include "script/task.h"
@@ -12,6 +13,7 @@ static void on_pass(void *ctx)
     struct script_host *h = ctx;
 
     exchange_cancel_gone(h);
+    listeners_flush(h);
     h->after_pass(h->ctx);
 }
 
@@ -24,6 +26,7 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
     if (!h)
         return NULL;
     list_init(&h->gone);
+    list_init(&h->listeners);
     h->upstream = upstream;
     h->log = shared->log;
     h->store = shared->store;
@@ -65,13 +68,14 @@ void host_stop(struct script_host *h)
 
 bool host_closed(const struct script_host *h)
 {
-    return h->scheduler->open_handles == 0 && !h->mailbox_open;
+    return h->scheduler->open_handles == 0 && !h->mailbox_open && listeners_closed(h);
 }
 
 void host_free(struct script_host *h)
 {
     if (!h)
         return;
+    listeners_free(h);
     scheduler_deinit(h->scheduler);
     free(h->scheduler);
     free(h);

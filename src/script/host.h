@@ -37,7 +37,8 @@ struct script_host {
     struct keeper *keeper;
     struct mailbox *mailbox; // answers from other threads
     bool mailbox_open;
-    struct list gone; // exchanges whose client has left
+    struct list gone;      // exchanges whose client has left
+    struct list listeners; // of scripts, see listener.h
     void (*after_pass)(void *ctx);
     void *ctx;
 };

@@ -87,6 +87,9 @@ void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
 
+// Raises unless the state may see tokens and runs on a loop.
+void l_check_privileged(lua_State *L, const char *what);
+
 // Raises unless name and value make one header line: a token, and no line break or NUL.
 void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);
 

@@ -91,6 +91,7 @@ test("a token file becomes an account, and what workers see of it holds no token
   reset()
   put("acme-a.json", { type = "acme", email = "a@example.com", access_token = "CANARY",
     refresh_token = "CANARY", plan = "pro", weight = 3, excluded_models = { "x*" },
+    model_aliases = { fast = "acme-1" },
     proxy_url = "socks5://p:1", expired = "2030-01-01T00:00:00Z" })
   accounts.scan()
   same(#published, 1)
@@ -98,7 +99,8 @@ test("a token file becomes an account, and what workers see of it holds no token
   same({ account.id, account.provider, account.label, account.proxy },
     { "acme-a.json", "acme", "a@example.com", "socks5://p:1" })
   same(details(), {
-    entry = { weight = 3, ["excluded-models"] = { "x*" } }, facts = { plan = "pro" },
+    entry = { weight = 3, ["excluded-models"] = { "x*" },
+      models = { { alias = "fast", name = "acme-1" } } }, facts = { plan = "pro" },
     expires = 1893456000, ahead = 10, refreshable = true, file = "acme-a.json",
   })
   assert(not account.details:find("CANARY"))

@@ -133,6 +133,7 @@ function Response:next_event()
   self.at = self.at + 1
   if event == nil then return "end" end
   if event == "IDLE" then return "idle" end
+  if type(event) == "table" and event.data then return "event", event.name, event.data end
   if type(event) == "table" then return "broken", event end
   return "event", "", event
 end
@@ -141,6 +142,11 @@ function Response:close() self.closed = true end
 local Client = {}
 Client.__index = Client
 function Client:header(name) return self.request_headers[name:lower()] end
+function Client:headers()
+  local list = {}
+  for name, value in pairs(self.request_headers) do list[#list + 1] = { name, value } end
+  return list
+end
 function Client:param(name)
   return ("&" .. self.query):match("&" .. name .. "=([^&]*)")
 end

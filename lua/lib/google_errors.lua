@@ -1,0 +1,152 @@
+--- What Google says went wrong: delays, quotas and links in the `details` of an error.
+
+local errors = require "lib.errors"
+local json = require "json"
+local models = require "models.google"
+
+local find, match = string.find, string.match
+
+local M = {}
+
+local unit_seconds = { ms = 0.001, s = 1, m = 60, h = 3600 }
+
+--- Seconds of "0.8s", "373.801628ms" or "1h2m3s"; nil for anything else.
+--- @param text any
+--- @return number?
+function M.seconds(text)
+  if type(text) ~= "string" then return nil end
+  local total, at = nil, 1
+  while at <= #text do
+    local number, unit, after = match(text, "^([%d.]+)(%a+)()", at)
+    local factor, value = unit_seconds[unit], tonumber(number)
+    if not factor or not value then return nil end
+    total, at = (total or 0) + value * factor, after
+  end
+  return total
+end
+
+-- "after 17s", "retry in 2.5s", "reset after 18h31m10s."
+local function seconds_in(message)
+  return M.seconds(match(message, "after (%d[%d.hms]*[hms])")
+    or match(message, "retry in (%d[%d.hms]*[hms])"))
+end
+
+-- The day of the month of the nth Sunday.
+local function sunday(year, month, nth)
+  local first = os.date("*t", os.time { year = year, month = month, day = 1, hour = 12 })
+  return 1 + (8 - first.wday) % 7 + 7 * (nth - 1)
+end
+
+-- Hours that California is behind UTC at a moment.
+local function hours_behind(unix)
+  local here = os.date("!*t", unix - 8 * 3600)
+  local year, month, day = here.year, here.month, here.day
+  local summer = month > 3 and month < 11
+    or month == 3 and (day > sunday(year, 3, 2) or day == sunday(year, 3, 2) and here.hour >= 2)
+    or month == 11 and (day < sunday(year, 11, 1) or day == sunday(year, 11, 1) and here.hour < 1)
+  return summer and 7 or 8
+end
+
+--- Seconds until daily quotas begin anew: midnight in California.
+--- @param unix integer
+--- @return integer
+function M.until_tomorrow(unix)
+  local offset = hours_behind(unix) * 3600
+  local midnight = (unix - offset) // 86400 * 86400 + 86400
+  -- The night in between may have changed the clock.
+  return midnight + hours_behind(midnight + offset) * 3600 - unix
+end
+
+-- --- details --------------------------------------------------------------------------------------
+
+local function objects(value)
+  local list = {}
+  for _, each in ipairs(type(value) == "table" and value or {}) do
+    if type(each) == "table" then list[#list + 1] = each end
+  end
+  return list
+end
+
+local function string_of(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+local function is_daily(violation)
+  for _, word in ipairs(models.daily) do
+    if find(string_of(violation.quotaId) or "", word, 1, true) then return true end
+  end
+  return false
+end
+
+-- The link that a person has to follow, before those that only explain.
+local function link_of(detail)
+  local fallback
+  for _, link in ipairs(objects(detail.links)) do
+    local url = string_of(link.url)
+    if url and find(url, "^https://") then
+      if not find(string_of(link.description) or "", "[Ll]earn more") then return url end
+      fallback = fallback or url
+    end
+  end
+  return fallback
+end
+
+-- Everything the details tell.  Some gateways leave `@type` out, so members tell them apart.
+local function read(details)
+  local found = {}
+  for _, detail in ipairs(objects(details)) do
+    local metadata = type(detail.metadata) == "table" and detail.metadata or {}
+    found.delay = found.delay or M.seconds(detail.retryDelay)
+    found.reset = found.reset or M.seconds(metadata.quotaResetDelay)
+    found.reason = found.reason or string_of(detail.reason)
+    found.link = link_of(detail) or found.link or string_of(metadata.validation_link)
+    for _, violation in ipairs(objects(detail.violations)) do
+      found.daily = found.daily or is_daily(violation)
+    end
+  end
+  return found
+end
+
+-- An error that came as an array of one is told to clients as what is in it.
+local function unwrap(problem)
+  if not problem.body or not find(problem.body, "^%s*%[") then return end
+  local inner = json.get(problem.body, { 1 })
+  if json.type(inner) == "object" then problem.body = tostring(inner) end
+end
+
+local function rest(problem, found, rule)
+  local delay = found.delay or found.reset or seconds_in(problem.message) or problem.retry_after
+  if found.daily then
+    return math.max(delay or 0, M.until_tomorrow(os.time()))
+  end
+  if rule and rule.most and delay then delay = math.min(delay, rule.most) end
+  return delay or rule and rule.seconds
+end
+
+--- The problem of an answer with an error status.
+--- @param status integer
+--- @param body string
+--- @param response Response?
+--- @return Problem
+--- @return string? reason  of google.rpc.ErrorInfo
+function M.classify(status, body, response)
+  local problem = errors.from_status(status, body, response, "gemini")
+  if problem.class ~= "upstream" then return problem end
+  local document = errors.decode(body)
+  local inner = document and document.error
+  if type(inner) ~= "table" then return problem end
+  unwrap(problem)
+  local found = read(inner.details)
+  local rule = models.reasons[found.reason] or status ~= 429 and models.statuses[inner.status]
+  if rule then problem.verdict, problem.scope = rule.verdict, rule.scope end
+  if found.daily then problem.verdict = "quota" end
+  if status == 429 or problem.verdict == "quota" then
+    problem.retry_after = rest(problem, found, rule)
+  end
+  if status == 403 and found.link and not find(problem.message, found.link, 1, true) then
+    problem.message = problem.message .. " (" .. found.link .. ")"
+  end
+  return problem, found.reason
+end
+
+return M

@@ -245,6 +245,17 @@ function M.scan(force)
   if not fine then error(problem, 0) end
 end
 
+--- The files that offer no account, and why.
+--- @return {file: string, problem: string}[]
+function M.unusable()
+  local list = {}
+  for name, entry in pairs(known) do
+    if entry.problem then list[#list + 1] = { file = name, problem = entry.problem } end
+  end
+  table.sort(list, function(a, b) return a.file < b.file end)
+  return list
+end
+
 --- Looks again after a moment.
 function M.rescan()
   timer.sleep(REMOVAL + 0.1)

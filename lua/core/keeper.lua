@@ -22,6 +22,7 @@ M.calls = {
     accounts.rescan()
     return true
   end,
+  unusable = function() return json.array(accounts.unusable()) end,
   refresh = function(argument) return accounts.refresh(argument) end,
   background = function(argument)
     accounts.background(argument)

@@ -4,6 +4,7 @@
 --- here carry no token, code or secret.
 
 local crypto = require "crypto"
+local hiding = require "lib.hiding"
 local http = require "http"
 local json = require "json"
 local task = require "task"
@@ -198,6 +199,10 @@ function M.call(call)
   local body
   body, problem = body_of(response, due, seconds)
   if not body then return nil, problem end
+  -- Servers repeat what they refuse, and people read it.
+  if response.status >= 400 then
+    body = hiding.text(body, hiding.secrets(call.form, call.json, call.headers, call.document))
+  end
   return {
     status = response.status, body = body, data = object(body),
     header = function(name) return response:header(name) end,

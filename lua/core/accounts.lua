@@ -85,7 +85,10 @@ local function examine(entry)
   end
   entry.kind = kind_of(lower(document.type))
   if not entry.kind then
-    entry.problem = "nothing here knows the type " .. document.type
+    -- A word may be repeated; what was put there by mistake may not.
+    local word = document.type:match "^%a[%w_%-]*$"
+    entry.problem = word and #word <= 24 and "nothing here knows the type " .. word
+      or "nothing here knows its type"
     return
   end
   local fine, list, why = pcall(entry.kind.read, document, entry.name)

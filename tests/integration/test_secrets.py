@@ -21,7 +21,12 @@ HEADER = "canary-header-value-dddd4444"
 SESSION = "canary-client-session-eeee5555"
 PASSWORD = "canary-proxy-password-ffff6666"
 MANAGEMENT = "canary-management-secret-9999"
-SECRETS = [CLIENT, *KEYS, HEADER, SESSION, PASSWORD, MANAGEMENT]
+# Of token files.
+ACCESS, REFRESH = "canary-access-ya29.a0/token+gggg7777", "1//canary-refresh-token-hhhh8888"
+IDENTITY, COOKIE = "canary-id-token-iiii0000", "BXAuth=canary-cookie-jjjj1212;"
+API_KEY, DEVICE = "canary-iflow-key-kkkk3434", "canary-device-llll5656"
+SECRETS = [CLIENT, *KEYS, HEADER, SESSION, PASSWORD, MANAGEMENT, ACCESS, REFRESH, IDENTITY, COOKIE,
+           API_KEY, DEVICE]
 
 STATUSES = [400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529]
 
@@ -124,14 +129,14 @@ class Watch:
         assert not leaks(done.stdout + done.stderr), arguments
         return done
 
-    def look_through(self):
-        """The log, every trace, and what explain says."""
-        self.explain("nice")
-        self.explain("nice", "--json")
-        self.explain("canary")
-        for request in self.ids[-3:]:
+    def look_through(self, *models):
+        """The log, traces, and what explain says."""
+        for model in models or ("nice", "canary"):
+            self.explain(model)
+        self.explain(models[0] if models else "nice", "--json")
+        for request in self.ids[-2:]:
             assert self.explain("--request", request).returncode == 0
-            self.explain("--request", request, "--json")
+        self.explain("--request", self.ids[-1], "--json")
         self.proxy.stop()
         text = self.proxy.log + "".join(
             path.read_text() for path in self.proxy.folder.glob("logs/*"))
@@ -370,3 +375,72 @@ def test_an_event_that_is_no_error_is_left_alone(watch):
         assert stream.text() == KEYS[1]
     w.ask("/v1/chat/completions", {"model": "nice", "messages": messages()}, success_may=True)
     w.look_through()
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+GOOGLE = {"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "Bearer",
+          "client_secret": DEVICE, "client_id": "an-id"}
+
+
+def account(kind, expiry):
+    """A token file of each kind, full of canaries."""
+    tokens = {"access_token": ACCESS, "refresh_token": REFRESH, "id_token": IDENTITY,
+              "email": "ann@example.com", "expired": expiry, "last_refresh": "2025-01-01T00:00:00Z",
+              "proxy_url": "", "device_secret": DEVICE}
+    return {
+        "claude": {"type": "claude", **tokens}, "codex": {"type": "codex", "account_id": "an-account", **tokens},
+        "qwen": {"type": "qwen", "resource_url": "portal.qwen.ai", **tokens},
+        "iflow": {"type": "iflow", **tokens, "api_key": API_KEY},
+        "cookie": {"type": "iflow", "email": "ann@example.com", "api_key": API_KEY,
+                   "cookie": COOKIE, "expired": expiry, "name": "a key"},
+        "gemini": {"type": "gemini", "email": "ann@example.com", "project_id": "a-project",
+                   "token": {**GOOGLE, "expiry": expiry}},
+    }[kind]
+
+
+MODELS = {"claude": "claude-sonnet-4-5-20250929", "codex": "gpt-5", "qwen": "qwen3-coder-plus",
+          "iflow": "kimi-k2", "cookie": "kimi-k2", "gemini": "gemini-2.5-pro"}
+EXPIRIES = {"valid": "2100-01-01T00:00:00Z", "used up": "2020-01-01T00:00:00Z"}
+
+
+class Echoes:
+    """Every host answers everything by repeating it."""
+
+    def __init__(self, hosts):
+        self.hosts, self.status, self.seen = hosts, 401, []
+        hosts._check = lambda request, version: setattr(
+            request, "host", (request.header("host") or "").removesuffix(":443"))
+        hosts._next_action = self.answer
+
+    def answer(self, request):
+        self.seen.append(f"{request.method} {request.host}{request.path}")
+        said = request.path + repr(request.headers) + request.body.decode("utf-8", "replace")
+        forms_of_all = " ".join(f for secret in SECRETS for f in forms(secret) if secret in said
+                                or urllib.parse.quote(secret, safe="") in said)
+        told = f"cannot do {request.path} with {forms_of_all} in {said[:3000]}"
+        body = {"error": {"message": told, "type": told, "code": self.status}}
+        if "form" in (request.header("content-type") or "") or "token" in request.path:
+            body = {"error": "invalid_request", "error_description": told[:250]}
+        return reply(body, self.status, {"X-Echo": forms_of_all, "Retry-After": "1"})
+
+
+@pytest.mark.parametrize("state", EXPIRIES)
+@pytest.mark.parametrize("kind", MODELS)
+def test_accounts_whose_servers_repeat_everything(make_proxy, hosts, tmp_path, kind, state):
+    auths = tmp_path / "auths"
+    auths.mkdir()
+    (auths / "ann.json").write_text(json.dumps(account(kind, EXPIRIES[state])))
+    (auths / "odd.json").write_text(json.dumps({"type": ACCESS, "x": REFRESH}))
+    (auths / "broken.json").write_text('{"type": "claude", "access_token": "' + ACCESS)
+    echoes = Echoes(hosts)
+    proxy = make_proxy({"debug": True, "auth-dir": str(auths), "api-keys": [CLIENT],
+                        "passthrough-headers": True, "disable-cooling": True,
+                        "logging-to-file": False}, **hosts.env())
+    w = Watch(proxy)
+    for echoes.status in (401, 403, 429, 500, 400):
+        w.ask("/v1/chat/completions", {"model": MODELS[kind], "messages": messages()})
+        w.ask("/v1/messages", {"model": MODELS[kind], "messages": messages(), "max_tokens": 5,
+                               "stream": True})
+    assert echoes.seen, proxy.tail()
+    w.look_through(MODELS[kind], "unknown")

@@ -86,7 +86,10 @@ local function examine(entry)
   end
   entry.kind = kind_of(lower(document.type))
   if not entry.kind then
-    entry.problem = "nothing here knows the type " .. document.type
+    -- A word may be repeated; what was put there by mistake may not.
+    local word = document.type:match "^%a[%w_%-]*$"
+    entry.problem = word and #word <= 24 and "nothing here knows the type " .. word
+      or "nothing here knows its type"
     return
   end
   local fine, list, why = pcall(entry.kind.read, document, entry.name)
@@ -254,6 +257,17 @@ function M.scan(force)
   end)
   looking = false
   if not fine then error(problem, 0) end
+end
+
+--- The files that offer no account, and why.
+--- @return {file: string, problem: string}[]
+function M.unusable()
+  local list = {}
+  for name, entry in pairs(known) do
+    if entry.problem then list[#list + 1] = { file = name, problem = entry.problem } end
+  end
+  table.sort(list, function(a, b) return a.file < b.file end)
+  return list
 end
 
 --- Looks again after a moment.

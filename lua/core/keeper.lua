@@ -36,6 +36,7 @@ M.calls = {
     cooldown_file.save()
     return true
   end,
+  unusable = function() return json.array(accounts.unusable()) end,
   refresh = function(argument) return renewal.refresh(argument) end,
   background = function(argument)
     renewal.background(argument)

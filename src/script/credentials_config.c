@@ -105,13 +105,6 @@ static bool is_url(const char *s)
     return url_parse(s, strlen(s), &url);
 }
 
-static bool is_off(const struct config_node *entry)
-{
-    const struct config_node *off = config_member(entry, "disabled");
-
-    return off && off->type == CONFIG_BOOL && off->boolean;
-}
-
 // --- openai-compatibility ------------------------------------------------------------------------
 
 // `openai-compatibility:<name>`, the name as it is routed by.
@@ -167,7 +160,7 @@ static bool add_compatible_entry(struct credential_set *set, const struct config
     const struct config_node *keys = list(entry, "api-keys");
 
     // The configuration has warned about an entry that cannot work.
-    if (is_off(entry) || !is_url(text(entry, "base-url")))
+    if (!is_url(text(entry, "base-url")))
         return true;
     if (entries) {
         for (size_t i = 0; i < entries->count; i++)
@@ -226,7 +219,7 @@ static bool add_key(struct credential_set *set, const struct key_list *from,
                           .entry = bare ? NULL : entry};
 
     // An address of one's own may do without a key.
-    if ((!*key && *from->base) || !is_url(draft.base) || (!bare && is_off(entry)))
+    if ((!*key && *from->base) || !is_url(draft.base))
         return true;
     return add(set, &draft);
 }

@@ -221,8 +221,11 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
 
 static struct script_shared shared_of(struct cliproxy *p)
 {
-    return (struct script_shared){
-        .log = p->log, .store = p->store, .accounts = p->accounts, .keeper = p->keeper};
+    return (struct script_shared){.log = p->log,
+                                  .store = p->store,
+                                  .accounts = p->accounts,
+                                  .keeper = p->keeper,
+                                  .sessions = p->sessions};
 }
 
 static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
@@ -327,7 +330,8 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     p->log = log_new();
     p->store = store_new(0);
     p->accounts = accounts_new();
-    if (p->config_path && p->log && p->store && p->accounts && upstream_global_init() &&
+    p->sessions = p->accounts ? sessions_new(p->accounts) : NULL;
+    if (p->config_path && p->log && p->store && p->sessions && upstream_global_init() &&
         init_loop(p)) {
         if (start(p, !options->config_path, &message)) {
             buf_deinit(&message);
@@ -446,6 +450,7 @@ void cliproxy_free(struct cliproxy *p)
         uv_loop_close(&p->loop);
     SSL_CTX_free(p->tls);
     config_unref(p->config);
+    sessions_free(p->sessions);
     accounts_free(p->accounts);
     store_free(p->store);
     log_free(p->log);

@@ -13,6 +13,7 @@
 #include "net/watcher.h"
 #include "script/accounts.h"
 #include "script/keeper.h"
+#include "script/sessions.h"
 
 struct cliproxy {
     struct cliproxy_options options;
@@ -30,6 +31,7 @@ struct cliproxy {
     struct log *log;
     struct store *store;
     struct accounts *accounts;
+    struct sessions *sessions;
     struct keeper *keeper;
     struct config *config; // the running one
     struct reload *reload;

@@ -4,6 +4,7 @@
 
 #include "script/exchange.h"
 #include "script/mailbox.h"
+#include "script/sessions.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -24,11 +25,13 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
     if (!h)
         return NULL;
     list_init(&h->gone);
+    list_init(&h->session_list);
     h->upstream = upstream;
     h->log = shared->log;
     h->store = shared->store;
     h->accounts = shared->accounts;
     h->keeper = shared->keeper;
+    h->sessions = shared->sessions;
     h->after_pass = after_pass;
     h->ctx = ctx;
     h->scheduler = calloc(1, sizeof(*h->scheduler));
@@ -83,7 +86,11 @@ void host_wake(struct script_host *h)
 
 void host_attach(struct script_host *h, struct script_state *state)
 {
+    const struct config *config = state->config;
+
     state->host = h;
+    sessions_configure(h, config_bool(config, "ws-auth") &&
+                              config_at(config, "api-keys")->count > 0);
 }
 
 void state_collect(struct script_state *state)

@@ -15,6 +15,7 @@ struct keeper;
 struct mailbox;
 struct scheduler;
 struct script_state;
+struct sessions;
 struct upstream;
 
 // What all hosts of a process share.
@@ -23,6 +24,7 @@ struct script_shared {
     struct store *store;
     struct accounts *accounts; // NULL: there are only the configured credentials
     struct keeper *keeper;     // NULL: nobody answers keeper.ask()
+    struct sessions *sessions; // NULL: no client can become one
 };
 
 struct script_host {
@@ -34,6 +36,9 @@ struct script_host {
     struct keeper *keeper;
     struct mailbox *mailbox; // answers from other threads
     bool mailbox_open;
+    struct sessions *sessions;
+    struct list session_list; // those of this host, see sessions.h
+    bool sessions_need_key;
     struct list gone; // exchanges whose client has left
     void (*after_pass)(void *ctx);
     void *ctx;

@@ -14,7 +14,7 @@ static const struct {
     {"keeper", luaopen_keeper},     {"log", luaopen_log},
     {"sse", luaopen_sse},           {"store", luaopen_store},
     {"task", luaopen_task},         {"timer", luaopen_timer},
-    {"tokens", luaopen_tokens},
+    {"tokens", luaopen_tokens},     {"ws", luaopen_ws},
 };
 
 lua_CFunction modules_find(const char *name)

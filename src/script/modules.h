@@ -18,6 +18,7 @@ int luaopen_store(lua_State *L);
 int luaopen_task(lua_State *L);
 int luaopen_timer(lua_State *L);
 int luaopen_tokens(lua_State *L);
+int luaopen_ws(lua_State *L);
 
 struct config_node;
 

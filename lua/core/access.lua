@@ -115,15 +115,18 @@ function M.admit(client, auth)
     end
     return nil, refuse_strangers(client)
   end
-  local keyless = not config.keys_required()
-  if auth == "session" then
+  local keyless, session = not config.keys_required(), auth == "session"
+  if session then
     keyless = keyless or config.values["ws-auth"] == false
     auth = client.method == "OPTIONS" and "preflight" or "key"
   end
   if keyless then
     local closed = auth == "key" and config.closed()
     if closed then return nil, errors.new("unsafe_config", closed) end
-    return nil, refuse_strangers(client)
+    local problem = refuse_strangers(client)
+    if problem or not session then return nil, problem end
+    -- A key that is shown counts later, when one is asked for.
+    return (check_key(client))
   end
   set_cors(client, "*")
   if auth ~= "key" then return nil end

@@ -380,7 +380,7 @@ def test_a_page_that_does_not_read_holds_back_requests_and_is_given_up(proxy):
 
 
 def test_a_large_request_reaches_the_page(proxy, make_page):
-    text = "a \"quoted\" wörd\n" * (MIB // 4)
+    text = "a \"quoted\" wörd\n" * 40000 + "x" * (30 * MIB)
     page = make_page(proxy).always(HELLO)
     assert proxy.client().request("POST", *asking("gemini", False, text=text)).status == 200
     assert page.requests[0].json()["contents"][0]["parts"][0]["text"] == text

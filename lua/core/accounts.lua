@@ -1,13 +1,11 @@
---- Accounts of `auth-dir`: found, published to all workers, refreshed in time.
----
---- Runs in the keeper only.  Per file one flock (`<file>.lock`) guards reading, refreshing and
---- writing: within the program and against other processes on the same folder.
+--- Accounts of `auth-dir`: found, and published to all workers.  Runs in the keeper only; how they
+--- are kept alive is core.renewal's part.
 ---
 --- In the store: `needs-login:<file>`, the stamp of a refresh token that was refused for good and
---- why; `refresh-wait:<file>`, present while a further try would be too early.
+--- why.
 
 local accounts = require "accounts"
-local credentials = require "credentials"
+local cooldowns = require "core.cooldowns"
 local file = require "file"
 local json = require "json"
 local keeper = require "keeper"
@@ -15,21 +13,12 @@ local log = require "log"
 local store = require "store"
 local task = require "task"
 local timer = require "timer"
-local times = require "lib.times"
 local token_files = require "core.token_files"
 
 local gsub, lower, match = string.gsub, string.lower, string.match
 
--- Seconds.  How long another refresh of the same file is waited for.
-local LOCK_SECONDS = 120
--- After a failure: before the next try in the background, and before one that a request wants.
-local PAUSE, PAUSE_REQUEST = 300, 10
--- A new token that is due again already.
-local PAUSE_SHORT = 30
--- Files may vanish for a moment while they are replaced.
+-- Seconds.  Files may vanish for a moment while they are replaced.
 local REMOVAL = 1
--- Background refreshes at once.
-local REFRESHES = 16
 -- Before this much of its time is left a request refreshes first, where the kind does not say.
 local AHEAD = 10
 
@@ -38,9 +27,8 @@ local M = {}
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
 -- missing (it was not there at the last look), unsaved (its text could not be written).
 local known = {}
-local running = 0
 
--- --- kinds ------------------------------------------------------------------------------------------
+-- --- kinds ---------------------------------------------------------------------------------------
 
 local kinds
 
@@ -61,13 +49,19 @@ local function kind_of(name)
   return kinds[name]
 end
 
--- --- files ------------------------------------------------------------------------------------------
+-- --- files ---------------------------------------------------------------------------------------
 
-local function path_of(name)
+--- @param name string
+--- @return string
+function M.path_of(name)
   return accounts.directory() .. "/" .. name
 end
 
-local function mark_of(name, document)
+--- Why an account needs a new login, or nil.
+--- @param name string
+--- @param document table
+--- @return string?
+function M.needs_login(name, document)
   local value = store.get("needs-login:" .. name)
   if not value then return nil end
   local stamp, message = match(value, "^(%x+) (.*)$")
@@ -107,24 +101,40 @@ local function describe(entry)
   return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
 end
 
--- Takes up a text of a file; true when it is news.
-local function take(name, text)
+--- The id of a credential.
+--- @param entry table
+--- @param account Account
+--- @return string
+function M.id_of(entry, account)
+  return account.suffix and entry.name .. "#" .. account.suffix or entry.name
+end
+
+--- Takes up a text of a file; true when it is news.
+--- @param name string
+--- @param text string
+--- @return boolean
+function M.take(name, text)
   local entry = known[name]
   if entry and entry.text == text then
     entry.missing = nil
     return false
   end
   local verb = entry and "changed" or "added"
+  local before = entry and entry.document and token_files.refresh_token(entry.document)
   entry = entry or { name = name }
   known[name] = entry
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
+  if before and entry.document and token_files.refresh_token(entry.document) ~= before then
+    -- What happened before a new login says nothing about the account any more.
+    for _, account in ipairs(entry.accounts) do cooldowns.forget(M.id_of(entry, account)) end
+  end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))
   return true
 end
 
--- --- publishing -------------------------------------------------------------------------------------
+-- --- publishing ----------------------------------------------------------------------------------
 
 local function details_of(entry, account)
   local policy = token_files.policy(entry.document)
@@ -135,7 +145,7 @@ local function details_of(entry, account)
     ahead = entry.kind.ahead or AHEAD,
     refreshable = entry.kind.refresh ~= nil and token_files.refresh_token(entry.document) ~= nil
       or account.refreshable == true,
-    problem = mark_of(entry.name, entry.document),
+    problem = M.needs_login(entry.name, entry.document),
     file = entry.name,
   }
 end
@@ -143,7 +153,7 @@ end
 local function public(entry, account)
   local name = gsub(entry.kind.provider, "_", "-")
   return {
-    id = account.suffix and entry.name .. "#" .. account.suffix or entry.name,
+    id = M.id_of(entry, account),
     provider = entry.kind.provider,
     name = name,
     secret = account.secret or "",
@@ -164,7 +174,7 @@ function M.publish()
   accounts.publish(list)
 end
 
--- --- looking at the folder ----------------------------------------------------------------------------
+-- --- looking at the folder -----------------------------------------------------------------------
 
 -- A file that is gone is kept for a moment: it may be on its way back.
 local function forget_missing(seen)
@@ -186,6 +196,20 @@ local function forget_missing(seen)
   return changed
 end
 
+-- Reads a file.  A refresh may replace it while it is read: then what was read is older than what is
+-- known.
+local function read(name)
+  local text, problem
+  repeat
+    local before = known[name] and known[name].text
+    text, problem = token_files.read(M.path_of(name))
+    local entry = known[name]
+  until not entry or entry.text == before
+  local entry = known[name]
+  if entry and entry.unsaved then return entry.text end
+  return text, problem
+end
+
 local function look()
   local names, err = file.list(accounts.directory())
   if not names and err.code ~= "not_found" then
@@ -195,15 +219,11 @@ local function look()
   local changed, seen = false, {}
   for _, name in ipairs(names or {}) do
     if token_files.is_name(name) then
-      local text, problem = token_files.read(path_of(name))
-      local entry = known[name]
+      local text, problem = read(name)
       seen[name] = true
-      if entry and entry.unsaved then
-        text = entry.text -- what is in memory is newer
-      end
       if text then
         -- An empty file is about to be written.
-        if text ~= "" then changed = take(name, text) or changed end
+        if text ~= "" then changed = M.take(name, text) or changed end
       elseif problem.code == "not_found" then
         seen[name] = nil
       else
@@ -241,14 +261,16 @@ function M.rescan()
   M.scan()
 end
 
--- --- refreshing ---------------------------------------------------------------------------------------
+-- --- for core.renewal ----------------------------------------------------------------------------
 
--- Keeps the new text: in memory first, so that it serves even where the disk is full.
-local function keep(entry, text)
+--- Keeps a new text: in memory first, so that it serves even where the disk is full.
+--- @param entry table
+--- @param text string
+function M.keep(entry, text)
   local old = entry.text
   entry.text = text
   examine(entry)
-  local ok, err = token_files.write(path_of(entry.name), text, old)
+  local ok, err = token_files.write(M.path_of(entry.name), text, old)
   entry.unsaved = not ok or nil
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "
@@ -256,152 +278,29 @@ local function keep(entry, text)
   end
 end
 
-local function refused(entry, problem)
-  log.warn("%s: the refresh of %s failed: %s", entry.kind.provider, entry.name, problem.message)
-  if problem.needs_login then
-    local stamp = token_files.stamp(token_files.refresh_token(entry.document) or "")
-    store.set("needs-login:" .. entry.name, stamp .. " " .. problem.message)
-    M.publish()
-  else
-    local seconds = problem.retry_after or PAUSE
-    store.set("refresh-wait:" .. entry.name, timer.wall() + math.min(seconds, PAUSE_REQUEST),
-      seconds)
+--- Writes what could not be written before.
+function M.write_unsaved()
+  local waiting = {}
+  for _, entry in pairs(known) do
+    if entry.unsaved then waiting[#waiting + 1] = entry end
   end
-  return { failed = problem.message, needs_login = problem.needs_login }
-end
-
-local function label_of(entry)
-  local account = entry.accounts[1]
-  return account and account.label or entry.name
-end
-
--- Asks the authorization server; the lock is held, the file was read under it.
-local function ask(entry)
-  local fine, changes, problem = pcall(entry.kind.refresh, entry.document)
-  if not fine then
-    problem = { message = "a script failed: " .. tostring(changes) }
-    log.error("lua/accounts: %s", problem.message)
-    changes = nil
-  end
-  if not changes then
-    -- Who does not know of locks may have refreshed meanwhile.
-    local text = token_files.read(path_of(entry.name))
-    local before = token_files.refresh_token(entry.document)
-    if text and text ~= entry.text and take(entry.name, text) and entry.document
-        and token_files.refresh_token(entry.document) ~= before then
-      M.publish()
-      return { adopted = true }
-    end
-    return refused(entry, problem or { message = "no answer" })
-  end
-  keep(entry, token_files.merge(entry.text, changes))
-  store.set("refresh-wait:" .. entry.name, nil)
-  M.publish()
-  local expiry = token_files.expiry(entry.document)
-  log.info("%s: the token of %s was refreshed%s", entry.kind.provider, label_of(entry),
-    expiry and ", valid until " .. times.rfc3339(expiry) or "")
-  return { refreshed = true }
-end
-
--- True while a further try would be too early.
-local function must_wait(name, background)
-  local not_before = store.get("refresh-wait:" .. name)
-  return not_before ~= nil and (background or timer.wall() < not_before)
-end
-
---- Refreshes the token of an account, unless somebody has done so already.
---- @param wanted {id: string, stamp: string, background: boolean?}  stamp of the secret that will
----   not do any more
---- @return table? result  `refreshed`, `adopted` (there is a newer one), or `failed` with a message
----   and perhaps `needs_login`
---- @return string? problem
-function M.refresh(wanted)
-  local name = match(wanted.id, "^(.-%.[jJ][sS][oO][nN])#?.*$")
-  local entry = name and known[name]
-  if not entry or not entry.kind then return nil, "there is no such account" end
-  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
-  if not entry.kind.refresh then return { failed = "it cannot be refreshed" } end
-  local lock <close>, problem = token_files.lock(path_of(name), LOCK_SECONDS)
-  if not lock then return { failed = problem } end
-  if not entry.unsaved then
-    local text = token_files.read(path_of(name))
-    if text and text ~= "" and take(name, text) then M.publish() end
-  end
-  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
-  if not entry.document or not entry.kind then return nil, "there is no such account" end
-  local mark = mark_of(name, entry.document)
-  if mark then return { failed = mark, needs_login = true } end
-  if must_wait(name, wanted.background) then
-    return { failed = "the last refresh failed a moment ago" }
-  end
-  return ask(entry)
-end
-
---- True when a token is to be refreshed in the background now (spec providers 0.6).
---- @param document table
---- @param lead number  of the kind
---- @param now number
---- @return boolean
-function M.is_due(document, lead, now)
-  local expiry, last = token_files.expiry(document), token_files.last_refresh(document)
-  local interval = token_files.interval(document)
-  if interval then
-    return expiry ~= nil and expiry - now <= interval or last ~= nil and now - last >= interval
-  end
-  if expiry then
-    -- A token that lives shorter than the lead is refreshed at half of its life.
-    if last and expiry > last then lead = math.min(lead, (expiry - last) / 2) end
-    return expiry - now <= lead
-  end
-  return not last or now - last >= lead
-end
-
--- So that many accounts of one login day are not refreshed in one second: up to a twentieth of the
--- lead, five minutes at most, always the same for a file.
-local function jitter(name, lead)
-  local number = tonumber(token_files.stamp(name):sub(1, 4), 16) / 65536
-  return number * math.min(lead / 20, 300)
-end
-
-local function is_wanted(entry, now)
-  local lead = entry.kind and entry.kind.lead
-  return lead and entry.document and entry.accounts[1] and entry.kind.refresh
-    and not token_files.policy(entry.document).disabled
-    and not mark_of(entry.name, entry.document)
-    and not store.get("refresh-wait:" .. entry.name)
-    and M.is_due(entry.document, lead, now + jitter(entry.name, lead))
-end
-
---- Starts what is due, and writes what could not be written before.
-function M.tick()
-  local now = timer.wall()
-  for name, entry in pairs(known) do
-    if entry.unsaved then
-      entry.unsaved = not token_files.write(path_of(name), entry.text) or nil
-    elseif running < REFRESHES and is_wanted(entry, now) then
-      local account = entry.accounts[1]
-      local id = account.suffix and name .. "#" .. account.suffix or name
-      -- Present until it ends, or for a minute: nobody starts it twice.
-      store.set("refresh-wait:" .. name, 0, 60)
-      keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })
-    end
+  -- Files may come and go while one is written.
+  for _, entry in ipairs(waiting) do
+    entry.unsaved = not token_files.write(M.path_of(entry.name), entry.text) or nil
   end
 end
 
---- A refresh that tick() started.
---- @param wanted {id: string, stamp: string}
-function M.background(wanted)
-  local name = match(wanted.id, "^(.-%.[jJ][sS][oO][nN])#?.*$")
-  store.set("refresh-wait:" .. name, nil)
-  running = running + 1
-  local fine, result = pcall(M.refresh, wanted)
-  running = running - 1
-  if not fine then error(result, 0) end
-  local entry = known[name]
-  if result and result.refreshed and entry and entry.kind
-      and M.is_due(entry.document, entry.kind.lead, timer.wall()) then
-    store.set("refresh-wait:" .. name, 0, PAUSE_SHORT)
-  end
+--- What is known of a file: `text`, `document`, `kind`, `accounts`; nil when there is none.
+--- @param name string
+--- @return table?
+function M.entry(name)
+  return known[name]
+end
+
+--- All files by name.  Not to be changed.
+--- @return table<string, table>
+function M.entries()
+  return known
 end
 
 return M

@@ -2,6 +2,7 @@
 
 local caps = require "lib.caps"
 local config = require "config"
+local credentials = require "credentials"
 local chat = require "lib.chat"
 local dialects = require "lib.dialects"
 local envelopes = require "lib.envelope"
@@ -12,6 +13,8 @@ local log = require "log"
 local signatures = require "lib.signatures"
 
 local find = string.find
+
+local broken_off = require("models.problems").broken_off
 
 local ERROR_MAX = 1024 * 1024
 
@@ -150,6 +153,22 @@ function M.await(call, candidate, response)
   return problem or errors.from_status(status, body, response, provider.dialect)
 end
 
+--- Takes secrets out of a problem that an upstream told with status 200; others have it done already.
+--- @param problem Problem?
+--- @return Problem?
+function M.without_secrets(problem)
+  if not problem then return nil end
+  local redact = credentials.redact
+  problem.message = redact(problem.message)
+  problem.body = problem.body and redact(problem.body)
+  problem.code = problem.code and redact(problem.code)
+  problem.kind = problem.kind and redact(problem.kind)
+  for name, value in pairs(problem.details or {}) do
+    if type(value) == "string" then problem.details[name] = redact(value) end
+  end
+  return problem
+end
+
 --- True when an answer is a stream of events.
 --- @param response Response
 --- @return boolean
@@ -213,13 +232,14 @@ end
 --- @param kind string  what next_event() said
 --- @param detail any
 --- @param begun boolean  events were read before
+--- @param base string  dialect of the upstream
 --- @return Problem
-function M.cut_short(kind, detail, begun)
+function M.cut_short(kind, detail, begun, base)
   if kind == "broken" then return errors.from_http(detail) end
   if kind == "done" and not begun then
     return errors.new("bad_upstream", "the upstream's stream is empty", { code = "empty" })
   end
-  return errors.new("bad_upstream", begun
+  return errors.new("bad_upstream", broken_off[base] or begun
     and "the upstream ended the stream before the answer was complete"
     or "the upstream ended the stream before it began", { code = "broken" })
 end

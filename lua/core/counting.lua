@@ -86,8 +86,7 @@ function M.serve(call)
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
   local count
-  local order = selector.order(resolution, call)
-  local candidate = order[1]
+  local candidate = selector.pick(resolution, call)
   if candidate and candidate.provider.counts then
     problem = refreshing.around(call, candidate, function()
       local failure
@@ -95,6 +94,7 @@ function M.serve(call)
       return failure
     end)
     if problem then
+      attempt.without_secrets(problem)
       if is_clients(call, problem) then return problem end
       log.info("%s does not count tokens: %s", candidate.credential.name, problem.message)
     end

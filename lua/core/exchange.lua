@@ -15,6 +15,7 @@ local refreshing = require "core.refreshing"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
+local trace = require "core.trace"
 local translation = require "core.translation"
 
 local find, lower = string.find, string.lower
@@ -23,8 +24,9 @@ local M = {}
 
 local function fetch(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.fetch(call, candidate) end
-  return translation.fetch(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  local text, problem = way.fetch(call, candidate)
+  return text, attempt.without_secrets(problem)
 end
 
 --- Gets a whole answer from a candidate, in the base dialect of the client.
@@ -59,17 +61,23 @@ end
 
 local function stream_once(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.stream(call, candidate) end
-  return translation.stream(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  return attempt.without_secrets(way.stream(call, candidate))
 end
 
 local function stream(call, candidate)
   return refreshing.around(call, candidate, stream_once)
 end
 
+-- Serves with a candidate; what an error inside an answer means for it, its provider says.
+local function serve_once(serve, call, candidate)
+  local problem, judge = serve(call, candidate), candidate.provider.judge
+  return problem and problem.in_answer and judge and judge(problem) or problem
+end
+
 -- A candidate that refuses a signature or an encrypted item is asked once more without thinking.
 local function serve_once_more(serve, call, candidate)
-  local problem = serve(call, candidate)
+  local problem = serve_once(serve, call, candidate)
   if not problem or call.sent or call.without_thinking or problem.class ~= "upstream"
       or not problems.is_signature(problem) then
     return problem
@@ -77,7 +85,7 @@ local function serve_once_more(serve, call, candidate)
   log.info("%s refuses the thinking of model %s, once more without it", candidate.credential.name,
     call.model)
   call.without_thinking = true
-  return serve(call, candidate)
+  return serve_once(serve, call, candidate)
 end
 
 --- Waits between two rounds; a stream's client is kept informed.
@@ -153,7 +161,7 @@ function M.compact(call)
       unknown.verdict = "request"
       return unknown
     end
-    return whole(call, candidate)
+    return serve_once(whole, call, candidate)
   end, M.pause)
 end
 
@@ -162,6 +170,7 @@ end
 --- @param problem Problem
 function M.fail(call, problem)
   local client = call.client
+  trace.ended(client, problem, call.dialect, call)
   if not client.started then return errors.respond(client, problem, call.dialect) end
   local relay = call.relay
   local bytes = errors.event(problem, call.dialect, {

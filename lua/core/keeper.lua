@@ -4,6 +4,7 @@ local accounts = require "core.accounts"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local renewal = require "core.renewal"
 local timer = require "timer"
 
 -- Seconds between two looks at what is due for a refresh (spec http-api 5.6).
@@ -22,9 +23,9 @@ M.calls = {
     accounts.rescan()
     return true
   end,
-  refresh = function(argument) return accounts.refresh(argument) end,
+  refresh = function(argument) return renewal.refresh(argument) end,
   background = function(argument)
-    accounts.background(argument)
+    renewal.background(argument)
     return true
   end,
 }
@@ -33,7 +34,7 @@ M.calls = {
 function M.run()
   accounts.scan(true)
   while true do
-    accounts.tick()
+    renewal.tick()
     timer.sleep(TICK)
   end
 end

@@ -85,7 +85,7 @@ local function first_event(call, candidate, response)
   local base, held = call.base, nil
   while true do
     local kind, name, data = attempt.next_event(call, response)
-    if kind ~= "event" then return attempt.cut_short(kind, name, false) end
+    if kind ~= "event" then return attempt.cut_short(kind, name, false, base) end
     local problem = dialects.problem(base, name, attempt.inside(candidate, data))
     if problem then return problem end
     if not dialects.is_handshake(base, name, data) or held and #held >= 2 * HELD_MAX then
@@ -143,7 +143,7 @@ local function copy(call, relay)
       -- Some upstreams close without the terminal event, or are cut after the answer is complete.
       return nil
     else
-      return attempt.cut_short(kind, detail, true)
+      return attempt.cut_short(kind, detail, true, call.base)
     end
   end
 end

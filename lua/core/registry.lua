@@ -3,6 +3,7 @@
 local config = require "config"
 local credentials = require "credentials"
 local log = require "log"
+local offers = require "core.offers"
 
 local lower, sort = string.lower, table.sort
 
@@ -106,7 +107,7 @@ local function build()
       named[#named + 1] = { provider = provider, credential = credential }
       local prefix = credential.entry and credential.entry.prefix
       if prefix == "" then prefix = nil end
-      for _, model in ipairs(provider.models(credential)) do
+      for _, model in ipairs(offers.models(provider, credential)) do
         if not (prefix and only_prefixed) then
           offer(registry, model.id, model, provider, credential)
         end

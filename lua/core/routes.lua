@@ -14,6 +14,11 @@ local SLASH = byte("/")
 
 local M = {}
 
+-- Seldom asked for, so loaded then.
+local function local_page(name)
+  return function(...) return require("core.local_pages")[name](...) end
+end
+
 local function generate_or_count(call)
   if call.operation == "count" then return counting.serve(call) end
   return exchange.serve(call)
@@ -27,6 +32,8 @@ local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
+  { "GET", "/v0/local/explain", dialect = "chat", auth = "none", answer = local_page("explain") },
+  { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
   { "GET", "/v1/ws", dialect = "chat", auth = "session", answer = sessions.accept },

@@ -9,7 +9,7 @@ local json = require "json"
 local times = require "lib.times"
 local timer = require "timer"
 
-local lower, match = string.lower, string.match
+local find, lower, match, sub = string.find, string.lower, string.match, string.sub
 
 local FILE_MAX = 1 << 20
 local LOCK_PAUSE = 0.05
@@ -29,7 +29,7 @@ local interval_names = { "refresh_interval_seconds", "refreshIntervalSeconds",
 local policy = {
   disabled = "disabled", prefix = "prefix", priority = "priority", weight = "weight",
   note = "note", headers = "headers", excluded_models = "excluded-models",
-  model_aliases = "model-aliases", request_retry = "request-retry",
+  request_retry = "request-retry",
   disable_cooling = "disable-cooling", request_scoped_errors = "request-scoped-errors",
 }
 
@@ -89,6 +89,20 @@ function M.stamp(secret)
   return crypto.sha256_hex(secret):sub(1, 12)
 end
 
+-- Names that models have here, as the configuration lists them: from a list of {name, alias}, or
+-- from an object of names by alias.
+local function aliases(value)
+  if type(value) ~= "table" then return nil end
+  if json.is_array(value) then return value end
+  local list = {}
+  for _, alias in ipairs(json.keys(value)) do
+    if type(value[alias]) == "string" then
+      list[#list + 1] = { alias = alias, name = value[alias] }
+    end
+  end
+  return list
+end
+
 --- The members about selection, in the configuration's spelling.
 --- @param document table
 --- @return table
@@ -99,6 +113,7 @@ function M.policy(document)
     if value == nil then value = document[key] end
     if value ~= nil and value ~= json.null then entry[key] = value end
   end
+  entry.models = aliases(document.model_aliases or document["model-aliases"])
   if entry.disabled ~= true and entry.disabled ~= "true" then entry.disabled = nil end
   if entry.disabled then entry.disabled = true end
   return entry
@@ -140,8 +155,30 @@ end
 
 -- --- writing ---------------------------------------------------------------------------------------
 
+-- JSON without the white space between its tokens.
+local function compact(text)
+  local parts, at = {}, 1
+  while true do
+    local from, to = find(text, '[%s"]', at)
+    if not from then break end
+    parts[#parts + 1] = sub(text, at, from - 1)
+    if sub(text, from, from) == '"' then
+      to = from + 1
+      while true do
+        to = find(text, '["\\]', to)
+        if sub(text, to, to) == '"' then break end
+        to = to + 2
+      end
+      parts[#parts + 1] = sub(text, from, to)
+    end
+    at = to + 1
+  end
+  parts[#parts + 1] = sub(text, at)
+  return table.concat(parts)
+end
+
 --- The text with changed members: objects are merged, anything else is replaced; all other members
---- stay byte for byte.  Compact, names in order.
+--- stay as they were written.  Compact, names in order.
 --- @param text string  a JSON object
 --- @param changes table
 --- @return string
@@ -155,7 +192,7 @@ function M.merge(text, changes)
     end
     members[name] = value
   end
-  return json.encode(members)
+  return compact(json.encode(members))
 end
 
 -- The same content in one form, whatever order and white space it has.
@@ -190,14 +227,19 @@ function M.lock(path, seconds)
   end
 end
 
--- The name of the file that holds the same account, whatever it is called.
-local function find_same(directory, same)
-  for _, name in ipairs(file.list(directory) or {}) do
-    local text = M.is_name(name) and M.read(directory .. "/" .. name)
+-- The name for the file of an account: of the one that holds it already, whatever it is called, else
+-- the given one, or the other one when that is somebody else's.  nil and why it must not be saved.
+local function name_for(directory, saved)
+  local name, other = saved.name:gsub("[/\\%c]", "_"), nil
+  for _, there in ipairs(file.list(directory) or {}) do
+    local text = M.is_name(there) and M.read(directory .. "/" .. there)
     local document = text and M.decode(text)
-    if document and same(document) then return name end
+    local clash = document and saved.clash and saved.clash(document)
+    if clash then return nil, there .. ": " .. clash end
+    if document and saved.same and saved.same(document) then return there end
+    if document and there == name then other = saved.other_name end
   end
-  return nil
+  return other and other:gsub("[/\\%c]", "_") or name
 end
 
 --- Saves what a login gave.  An existing file of the same account keeps its other members.
@@ -206,11 +248,11 @@ end
 --- @return string? name  in the directory
 --- @return string? problem
 function M.save(directory, saved)
-  local name = saved.name:gsub("[/\\%c]", "_")
-  name = saved.same and find_same(directory, saved.same) or name
+  local name, problem = name_for(directory, saved)
+  if not name then return nil, problem end
   local path = directory .. "/" .. name
-  local lock <close>, problem = M.lock(path, 30)
-  if not lock then return nil, problem end
+  local lock <close>, busy = M.lock(path, 30)
+  if not lock then return nil, busy end
   local old = M.read(path)
   local text
   if old and M.decode(old) then

@@ -109,7 +109,7 @@ local function read(call, response, take)
     elseif complete then
       return nil
     else
-      return attempt.cut_short(kind, name, begun)
+      return attempt.cut_short(kind, name, begun, base)
     end
   end
 end

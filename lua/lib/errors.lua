@@ -1,6 +1,7 @@
 --- Errors: one mapping from internal classes to every dialect's shape, whole and mid-stream.
 
 local json = require "json"
+local problems = require "lib.problems"
 local task = require "task"
 local wire = require "models.errors"
 
@@ -111,6 +112,27 @@ function M.shape(dialect)
   return wire.shapes[dialect] or "chat"
 end
 
+-- True for the page of a guard that wants a browser: the API was not reached.
+local function is_challenge(problem, response)
+  if problem.status ~= 403 and problem.status ~= 503 then return false end
+  if response and response:header("cf-mitigated") == "challenge" then return true end
+  local text = lower(problem.message)
+  if not find(text, " with a web page: ", 1, true) then return false end
+  for _, title in ipairs(wire.challenge_pages) do
+    if find(text, title, 1, true) then return true end
+  end
+  return false
+end
+
+-- Seconds until the moment that an error's own members give.
+local function told_delay(details)
+  if not details then return nil end
+  local at, seconds = tonumber(details.resets_at), tonumber(details.resets_in_seconds)
+  local left = at and at - os.time()
+  if left and left > 0 then return left end
+  return seconds and seconds > 0 and seconds or nil
+end
+
 --- Makes the problem of an upstream answer with an error status.
 --- @param status integer
 --- @param body string
@@ -130,7 +152,9 @@ function M.from_status(status, body, response, dialect)
     code = inner and text_of(inner.code) or nil,
     kind = inner and text_of(inner.type) or nil,
     retry_after = response and M.retry_after(response:header("retry-after")) or nil,
+    said = body,
   }
+  problem.challenge = is_challenge(problem, response) or nil
   local shape = dialect and M.shape(dialect)
   if shape and in_dialect(document, shape) then
     problem.body, problem.shape = body, shape
@@ -143,21 +167,23 @@ function M.from_status(status, body, response, dialect)
       end
     end
   end
+  if status == 429 then
+    problem.retry_after = problem.retry_after or told_delay(problem.details)
+    -- A plan's limit is one for all models.
+    if problem.kind == "usage_limit_reached" then problem.scope = "credential" end
+  end
   return problem
 end
 
 --- Makes the problem of an error object that came with status 200.
 --- @param data string  JSON text with a top-level `error`
 --- @param dialect string?
---- @return Problem
+--- @return Problem  with `in_answer`
 function M.from_event(data, dialect)
-  local document = M.decode(data)
-  local inner = document and document.error
-  local code = type(inner) == "table" and (inner.status_code or inner.code or inner.status)
-    or document and document.code
-  local status = math.tointeger(tonumber(code)) or 0
-  if status < 400 or status > 599 then status = 502 end
-  return M.from_status(status, data, nil, dialect)
+  local err = problems.decode(dialect, nil, data)
+  local problem = M.from_status(err.status, data, nil, dialect)
+  problem.retry_after, problem.in_answer = err.retry_after, true
+  return problem
 end
 
 --- Makes the problem of a call that failed without an answer.

@@ -1,6 +1,5 @@
 --- Answers of the Responses dialect: neutral events to frames, and whole responses.
 
-local errors = require "lib.responses_errors"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
@@ -241,7 +240,7 @@ function M.stream(ctx)
       return take()
     end,
     eof = function()
-      if not finished then report(errors.truncated(started and "mid" or "pre")) end
+      if not finished then report(problems.truncated("responses", started and "mid" or "pre")) end
       return take()
     end,
     --- The response object as it stands.

@@ -36,5 +36,19 @@ return {
       "https://www.googleapis.com/auth/userinfo.profile",
     },
     token_url = "https://oauth2.googleapis.com/token",
+    browser_url = "https://accounts.google.com/o/oauth2/auth",
+    -- Shows the code to be copied, where no browser can come back to this machine.
+    headless_uri = "https://codeassist.google.com/authcode",
+  },
+
+  -- What follows a login.
+  setup = {
+    userinfo = "https://www.googleapis.com/oauth2/v1/userinfo?alt=json",
+    projects = "https://cloudresourcemanager.googleapis.com/v1/projects",
+    pages = 100, -- of projects, at most
+    service = "https://serviceusage.googleapis.com/v1/projects/%s/services/"
+      .. "cloudaicompanion.googleapis.com",
+    free = "free-tier", legacy = "legacy-tier",
+    pause = 5, seconds = 300, -- between looks at the onboarding, and for all of it
   },
 }

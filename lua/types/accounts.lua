@@ -26,6 +26,8 @@ function accounts.directory() end
 --- Asks for new tokens: members to change in the file (objects are merged), or the problem.
 ---@field refresh? fun(document: table): table?, RefreshProblem?
 ---@field login? Login
+---@field device_login? Login    another way, for machines without a browser
+---@field cookie_login? Login    another way, with a browser's cookie
 
 ---@class Account
 ---@field suffix? string         of the id, for files with several accounts
@@ -36,6 +38,7 @@ function accounts.directory() end
 ---@field facts? table<string, string|number|boolean>  what the provider script needs to know
 ---@field expires? number        Unix time; nil: what the file says, else until it is rejected
 ---@field refreshable? boolean   true where something else than a refresh token does it
+---@field lead? number           instead of the kind's
 
 ---@class RefreshProblem
 ---@field message string         for people; never with a token
@@ -50,18 +53,33 @@ function accounts.directory() end
 ---@field port? integer          of the callback on this machine; nil: no callback
 ---@field path? string
 ---@field notice? string         what a user has to know before
+---@field verifier_bytes? integer  of PKCE; default 96
 --- Sets `session.url` and what later steps need; nil and a message when it cannot begin.
----@field begin fun(session: table, options: LoginOptions): boolean?, string?
----@field finish? fun(session: table, code: string, options: LoginOptions): Saved?, string?
----@field poll? fun(session: table, options: LoginOptions): Saved|"wait"|nil, string?
+---@field begin? fun(session: LoginSession, options: LoginOptions): boolean?, string?
+---@field finish? fun(session: LoginSession, code: string, options: LoginOptions): Saved?, string?
+--- For a device code: asked every `session.interval` seconds, until `session.expires_in`.
+---@field poll? fun(session: LoginSession, options: LoginOptions): Saved|"wait"|nil, string?
+--- Instead of all these, for a login that only asks at the terminal.
+---@field at_once? fun(options: LoginOptions): Saved?, string?
+
+---@class LoginSession
+---@field state string
+---@field verifier string
+---@field challenge string
+---@field url string             for the browser
+---@field user_code? string      what the page asks for
+---@field interval? number       seconds between polls
+---@field expires_in? number     seconds
 
 ---@class LoginOptions
 ---@field say fun(text: string)              progress
 ---@field ask? fun(prompt: string): string?  only where somebody can answer
 ---@field project_id? string
----@field redirect_uri string
+---@field redirect_uri? string   where the callback arrives
 
 ---@class Saved
 ---@field name string            file in `auth-dir`
 ---@field document table
+---@field other_name? string     for when the file of that name is another account's
 ---@field same? fun(document: table): boolean  true for a file of this very account
+---@field clash? fun(document: table): string?  why it must not be saved beside this one

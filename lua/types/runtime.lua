@@ -59,6 +59,12 @@ function credentials.version() end
 ---@param id string
 ---@return string?
 function credentials.stamp(id) end
+--- A text without the secrets that are known here (keys, tokens, values of configured headers, proxy
+--- passwords): `***` stands in their place.  For words of upstreams that people will read; error
+--- bodies, headers, log lines and route traces have it done already.
+---@param text string
+---@return string
+function credentials.redact(text) end
 
 --- Calls to the scripts of the main thread, see lua/core/keeper.lua.
 ---@class KeeperModule
@@ -110,6 +116,10 @@ function config.closed() end
 ---@param candidate string
 ---@return boolean?
 function config.local_password(candidate) end
+--- Compares with the key that commands on this machine read from a file; nil when there is none.
+---@param candidate string
+---@return boolean?
+function config.local_key(candidate) end
 --- Compares in constant time; the principal (a short hash, never the key) or nil.
 ---@param candidate string
 ---@return string? principal
@@ -182,3 +192,9 @@ function task.id() end
 ---@param folder string
 ---@return string[]
 function task.scripts(folder) end
+--- What became of one of the newest 1,000 model calls: a JSON object with `id`, `time` (Unix),
+--- `seconds`, `first_byte`, `status`, `method`, `path`, `dialect`, `model`, `provider` and
+--- `credential` (of the last attempt) and `steps` (see core.trace).
+---@param id string  as in the header X-Request-Id
+---@return string? json
+function task.trace(id) end

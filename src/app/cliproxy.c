@@ -15,6 +15,7 @@ static const double DEBOUNCE = 0.2;
 
 enum {
     KEEP_ALIVE_SECONDS = 10,
+    TRACES_BYTES = 1024 * 1024,
     FIRST_SCAN_MS = 5000 // for reading auth-dir before the first request
 };
 
@@ -221,11 +222,14 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
 
 static struct script_shared shared_of(struct cliproxy *p)
 {
-    return (struct script_shared){.log = p->log,
-                                  .store = p->store,
-                                  .accounts = p->accounts,
-                                  .keeper = p->keeper,
-                                  .sessions = p->sessions};
+    return (struct script_shared){
+        .log = p->log,
+        .store = p->store,
+        .traces = p->traces,
+        .accounts = p->accounts,
+        .keeper = p->keeper,
+        .sessions = p->sessions,
+    };
 }
 
 static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
@@ -280,7 +284,7 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     struct reload_options reload = {.log = p->log,
                                     .config_path = p->config_path,
                                     .on_ready = cliproxy_on_ready,
-                                    .local = p->options.password ? &p->local : NULL,
+                                    .local = &p->local,
                                     .closed = cliproxy_closed_reason,
                                     .ctx = p};
     struct generation *g;
@@ -304,6 +308,8 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
         ok = g && start_workers(p, g, error);
         if (g)
             cliproxy_set_keeper_state(p, g);
+        if (ok)
+            local_key_create(p->local.key, p->local_key_path, config, cliproxy_port(p), p->log);
         if (ok)
             cliproxy_watch(p, config);
         cliproxy_files_changed(p, config);
@@ -329,10 +335,11 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
     p->log = log_new();
     p->store = store_new(0);
+    p->traces = traces_new(TRACES_BYTES);
     p->accounts = accounts_new();
     p->sessions = p->accounts ? sessions_new(p->accounts) : NULL;
-    if (p->config_path && p->log && p->store && p->sessions && upstream_global_init() &&
-        init_loop(p)) {
+    if (p->config_path && p->log && p->store && p->traces && p->sessions &&
+        upstream_global_init() && init_loop(p)) {
         if (start(p, !options->config_path, &message)) {
             buf_deinit(&message);
             *error = '\0';
@@ -437,6 +444,7 @@ void cliproxy_free(struct cliproxy *p)
 {
     if (!p)
         return;
+    local_key_remove(p->local.key, p->local_key_path);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], 0);
     for (size_t i = 0; i < p->worker_count; i++)
@@ -453,6 +461,7 @@ void cliproxy_free(struct cliproxy *p)
     sessions_free(p->sessions);
     accounts_free(p->accounts);
     store_free(p->store);
+    traces_free(p->traces);
     log_free(p->log);
     free(p->workers);
     free(p->auth_directory);

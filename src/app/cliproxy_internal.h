@@ -8,6 +8,7 @@
 
 #include "app/cliproxy.h"
 #include "app/listen.h"
+#include "app/local_key.h"
 #include "app/reload.h"
 #include "app/worker.h"
 #include "net/watcher.h"
@@ -30,6 +31,7 @@ struct cliproxy {
     int stop_asked, reload_asked; // atomic
     struct log *log;
     struct store *store;
+    struct traces *traces;
     struct accounts *accounts;
     struct sessions *sessions;
     struct keeper *keeper;
@@ -41,7 +43,8 @@ struct cliproxy {
     size_t worker_count;
     int workers_running; // atomic
     bool running;
-    struct local_access local; // used with a password
+    struct local_access local;
+    char local_key_path[LOCAL_KEY_PATH]; // of its key; "" without one
     uv_timer_t keep_alive, pause;
     struct listen_plan plan;
     bool draining;

@@ -15,6 +15,9 @@ struct server_limits settings_limits(const struct config *config);
 // The number of workers: the key, or the number of cores.
 size_t settings_workers(const struct config *config);
 
+// The directory below which `logs` and `data` are: WRITABLE_PATH, else that of the configuration.
+void settings_base(const struct config *config, char *out, size_t size);
+
 // Applies level and destination (spec http-api 8.1).  False when no directory can be written.
 bool settings_log(const struct config *config, struct log *log);
 

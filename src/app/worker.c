@@ -222,8 +222,10 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
     w->on_end = options->on_end;
     w->on_script_error = options->on_script_error;
     w->ctx = options->ctx;
-    w->gateway =
-        (struct gateway){.log = options->log, .ctx = w, .on_exchange_end = on_exchange_end};
+    w->gateway = (struct gateway){.log = options->log,
+                                  .traces = options->shared.traces,
+                                  .ctx = w,
+                                  .on_exchange_end = on_exchange_end};
     handler = gateway_handler(&w->gateway);
     w->server = server_new(&w->loop, options->log, &options->limits, &handler);
     w->upstream = upstream_new(&w->loop, options->log);

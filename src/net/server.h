@@ -95,6 +95,9 @@ struct server *server_new(uv_loop_t *loop, struct log *log, const struct server_
 // `*port` may be 0 for any free one; it is set to the one bound.
 int server_listen(struct server *s, const struct sockaddr *address, int *port);
 
+// The same for a port that is not shared: UV_EADDRINUSE when anybody listens there.
+int server_listen_alone(struct server *s, const struct sockaddr *address, int *port);
+
 // New connections speak TLS with this context (NULL: plain).  Running ones keep theirs.
 void server_set_tls(struct server *s, SSL_CTX *tls);
 void server_set_limits(struct server *s, const struct server_limits *limits);

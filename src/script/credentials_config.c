@@ -71,6 +71,7 @@ struct draft {
     const char *base; // default applied
     const char *proxy;
     const char *const *parts; // of the id, NULL at the end
+    const char *details;      // JSON for scripts, or NULL
     const struct config_node *entry;
 };
 
@@ -87,6 +88,7 @@ static bool add(struct credential_set *set, const struct draft *d)
         .label = *d->key ? log_mask(d->key, strlen(d->key), mask, sizeof(mask)) : "no key",
         .proxy = d->proxy,
         .base_url = d->base,
+        .details = d->details,
         .entry = d->entry};
     bool ok = id && credentials_add(set, &draft);
 
@@ -181,12 +183,18 @@ static const struct key_list {
     const char *provider;
     const char *base; // default; "": an entry without its own cannot work
     bool base_in_id;
+    const char *token; // how the token of a login begins, which may stand in a key's place; or NULL
 } key_lists[] = {
-    {"gemini-api-key", "gemini:apikey", "gemini", GOOGLE, false},
-    {"generative-language-api-key", "gemini:apikey", "gemini", GOOGLE, false},
-    {"claude-api-key", "claude:apikey", "claude", "https://api.anthropic.com", true},
-    {"codex-api-key", "codex:apikey", "codex", "", true},
+    {"gemini-api-key", "gemini:apikey", "gemini", GOOGLE, false, NULL},
+    {"generative-language-api-key", "gemini:apikey", "gemini", GOOGLE, false, NULL},
+    {"claude-api-key", "claude:apikey", "claude", "https://api.anthropic.com", true, "sk-ant-oat"},
+    {"codex-api-key", "codex:apikey", "codex", "", true, NULL},
 };
+
+static bool is_token(const struct key_list *from, const char *key)
+{
+    return from->token && strncmp(key, from->token, strlen(from->token)) == 0;
+}
 
 static bool add_key(struct credential_set *set, const struct key_list *from,
                     const struct config_node *entry)
@@ -202,6 +210,7 @@ static bool add_key(struct credential_set *set, const struct key_list *from,
                           .base = *own ? own : from->base,
                           .proxy = bare ? "" : text(entry, "proxy-url"),
                           .parts = parts,
+                          .details = is_token(from, key) ? "{\"facts\":{\"is_oauth\":true}}" : NULL,
                           .entry = bare ? NULL : entry};
 
     // An address of one's own may do without a key.

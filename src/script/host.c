@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "script/exchange.h"
+#include "script/listener.h"
 #include "script/mailbox.h"
 #include "script/sessions.h"
 #include "script/state.h"
@@ -13,6 +14,7 @@ static void on_pass(void *ctx)
     struct script_host *h = ctx;
 
     exchange_cancel_gone(h);
+    listeners_flush(h);
     h->after_pass(h->ctx);
 }
 
@@ -26,9 +28,11 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
         return NULL;
     list_init(&h->gone);
     list_init(&h->session_list);
+    list_init(&h->listeners);
     h->upstream = upstream;
     h->log = shared->log;
     h->store = shared->store;
+    h->traces = shared->traces;
     h->accounts = shared->accounts;
     h->keeper = shared->keeper;
     h->sessions = shared->sessions;
@@ -67,13 +71,14 @@ void host_stop(struct script_host *h)
 
 bool host_closed(const struct script_host *h)
 {
-    return h->scheduler->open_handles == 0 && !h->mailbox_open;
+    return h->scheduler->open_handles == 0 && !h->mailbox_open && listeners_closed(h);
 }
 
 void host_free(struct script_host *h)
 {
     if (!h)
         return;
+    listeners_free(h);
     scheduler_deinit(h->scheduler);
     free(h->scheduler);
     free(h);

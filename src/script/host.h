@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "store/store.h"
+#include "store/traces.h"
 
 struct accounts;
 struct keeper;
@@ -22,6 +23,7 @@ struct upstream;
 struct script_shared {
     struct log *log;           // may be NULL in tests
     struct store *store;
+    struct traces *traces;     // may be NULL
     struct accounts *accounts; // NULL: there are only the configured credentials
     struct keeper *keeper;     // NULL: nobody answers keeper.ask()
     struct sessions *sessions; // NULL: no client can become one
@@ -32,6 +34,7 @@ struct script_host {
     struct upstream *upstream; // the worker's
     struct log *log;
     struct store *store;
+    struct traces *traces;
     struct accounts *accounts;
     struct keeper *keeper;
     struct mailbox *mailbox; // answers from other threads
@@ -39,7 +42,8 @@ struct script_host {
     struct sessions *sessions;
     struct list session_list; // those of this host, see sessions.h
     bool sessions_need_key;
-    struct list gone; // exchanges whose client has left
+    struct list gone;      // exchanges whose client has left
+    struct list listeners; // of scripts, see listener.h
     void (*after_pass)(void *ctx);
     void *ctx;
 };

@@ -20,11 +20,6 @@ struct keeper {
 
 // --- calls -------------------------------------------------------------------------------------
 
-static void on_lost(struct letter *l)
-{
-    keeper_call_free(list_entry(l, struct keeper_call, letter));
-}
-
 struct keeper_call *keeper_call_new(const char *name, const char *argument, size_t len)
 {
     struct keeper_call *call = calloc(1, sizeof(*call));
@@ -59,6 +54,12 @@ void keeper_call_free(struct keeper_call *call)
     free(call);
 }
 
+// The sender's loop has closed, and its tasks before it.
+static void on_homeless(struct letter *l)
+{
+    keeper_call_free(list_entry(l, struct keeper_call, letter));
+}
+
 static void on_home(struct letter *l)
 {
     struct keeper_call *call = list_entry(l, struct keeper_call, letter);
@@ -83,7 +84,7 @@ static void answer(struct keeper_call *call, bool fine, const char *text, size_t
         call->answer[len] = '\0';
         call->answer_len = len;
     }
-    call->letter.arrive = on_home;
+    call->letter = (struct letter){.arrive = on_home, .lost = on_homeless};
     mailbox_post(call->home, &call->letter);
 }
 
@@ -94,10 +95,10 @@ static void refuse(struct keeper_call *call, const char *why)
 
 // --- tasks -------------------------------------------------------------------------------------
 
-static void log_end(struct keeper *k, enum task_result result, const char *message)
+static void log_end(struct script_state *s, enum task_result result, const char *message)
 {
     if (result == TASK_FAILED || result == TASK_STOPPED)
-        log_write(k->log, LOG_ERROR, "script", NULL, "%s", message);
+        secrets_log_failure(s, NULL, message, NULL);
 }
 
 static struct keeper *keeper_of(const struct task *t)
@@ -109,7 +110,7 @@ static void on_call_end(struct task *t, enum task_result result, const char *mes
 {
     struct keeper_call *call = t->owner;
 
-    log_end(keeper_of(t), result, message);
+    log_end(t->state, result, message);
     if (call)
         refuse(call,
                result == TASK_CANCELLED ? "the proxy is stopping" : "internal error, see the log");
@@ -131,7 +132,7 @@ static void on_run_end(struct task *t, enum task_result result, const char *mess
 {
     struct keeper *k = keeper_of(t);
 
-    log_end(k, result, message);
+    log_end(t->state, result, message);
     if (k->run == t)
         k->run = NULL;
 }
@@ -192,10 +193,15 @@ static void on_call(struct letter *l)
         refuse(call, "out of memory");
 }
 
+static void on_undelivered(struct letter *l)
+{
+    refuse(list_entry(l, struct keeper_call, letter), "the proxy is stopping");
+}
+
 void keeper_send(struct keeper *k, struct keeper_call *call)
 {
     call->keeper = k;
-    call->letter = (struct letter){.arrive = on_call, .lost = on_lost};
+    call->letter = (struct letter){.arrive = on_call, .lost = on_undelivered};
     mailbox_post(k->box, &call->letter);
 }
 

@@ -44,7 +44,8 @@ bool keeper_start(struct keeper *k);
 // Makes a state current and owns it: `run()` of the former one ends, its calls go on.
 void keeper_set_state(struct keeper *k, struct script_state *state);
 
-// From any thread.  The call goes to the keeper, which answers or frees it.
+// From any thread.  The call goes to the keeper and comes home with an answer, always; without a
+// home it is freed.
 void keeper_send(struct keeper *k, struct keeper_call *call);
 
 // From any thread: a call without an answer.  What cannot be sent without memory is dropped.

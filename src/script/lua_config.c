@@ -104,7 +104,7 @@ static int l_local_password(lua_State *L)
     const char *candidate = luaL_checklstring(L, 1, &len);
     bool right;
 
-    if (!local) {
+    if (!local || !local->password) {
         lua_pushnil(L);
         return 1;
     }
@@ -112,6 +112,21 @@ static int l_local_password(lua_State *L)
     if (right)
         __atomic_store(&local->last_seen, &now, __ATOMIC_RELAXED);
     lua_pushboolean(L, right);
+    return 1;
+}
+
+// config.local_key(candidate) -> boolean?  nil when there is none
+static int l_local_key(lua_State *L)
+{
+    const struct local_access *local = state_of(L)->local;
+    size_t len;
+    const char *candidate = luaL_checklstring(L, 1, &len);
+
+    if (!local || !*local->key)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, len == LOCAL_KEY_SIZE - 1 &&
+                               CRYPTO_memcmp(local->key, candidate, LOCAL_KEY_SIZE - 1) == 0);
     return 1;
 }
 
@@ -138,7 +153,7 @@ int luaopen_config(lua_State *L)
 {
     struct script_state *s = state_of(L);
 
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 7);
     l_push_node(L, config_root(s->config), 0);
     lua_setfield(L, -2, "values");
     lua_pushstring(L, config_path(s->config));
@@ -149,6 +164,8 @@ int luaopen_config(lua_State *L)
     lua_setfield(L, -2, "closed");
     lua_pushcfunction(L, l_local_password);
     lua_setfield(L, -2, "local_password");
+    lua_pushcfunction(L, l_local_key);
+    lua_setfield(L, -2, "local_key");
     l_push_principals(L);
     lua_pushcclosure(L, l_client_key, 1);
     lua_setfield(L, -2, "client_key");

@@ -106,10 +106,24 @@ static int l_stamp(lua_State *L)
     return 1;
 }
 
+// credentials.redact(text) -> string
+static int l_redact(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+
+    if (secrets_redact(s, text, len, NULL, &s->scratch))
+        lua_pushlstring(L, s->scratch.data, s->scratch.len);
+    else
+        lua_settop(L, 1);
+    return 1;
+}
+
 int luaopen_credentials(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"list", l_list}, {"version", l_version}, {"stamp", l_stamp}, {0}};
+        {"list", l_list}, {"version", l_version}, {"stamp", l_stamp}, {"redact", l_redact}, {0}};
 
     luaL_newlib(L, functions);
     return 1;

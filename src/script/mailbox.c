@@ -68,8 +68,6 @@ struct mailbox *mailbox_new(uv_loop_t *loop)
     }
     m->async.data = m;
     m->refs = 1;
-    // A letter that may come is no reason for the loop to go on.
-    uv_unref((uv_handle_t *)&m->async);
     return m;
 }
 

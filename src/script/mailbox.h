@@ -18,7 +18,8 @@ struct letter {
 
 struct mailbox;
 
-// On the loop's thread; the maker holds one reference.  NULL without memory.
+// On the loop's thread, which goes on until the box is closed; the maker holds one reference.  NULL
+// without memory.
 struct mailbox *mailbox_new(uv_loop_t *loop);
 struct mailbox *mailbox_ref(struct mailbox *m);
 void mailbox_unref(struct mailbox *m);

@@ -7,13 +7,15 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } modules[] = {
-    {"accounts", luaopen_accounts}, {"cjson", luaopen_cjson},
-    {"config", luaopen_config},     {"credentials", luaopen_credentials},
+    {"accounts", luaopen_accounts}, {"browser", luaopen_browser},
+    {"cjson", luaopen_cjson},       {"config", luaopen_config},
+    {"credentials", luaopen_credentials},
     {"crypto", luaopen_crypto},     {"file", luaopen_file},
     {"http", luaopen_http},         {"json", luaopen_json},
-    {"keeper", luaopen_keeper},     {"log", luaopen_log},
-    {"sse", luaopen_sse},           {"store", luaopen_store},
-    {"task", luaopen_task},         {"timer", luaopen_timer},
+    {"keeper", luaopen_keeper},     {"listener", luaopen_listener},
+    {"log", luaopen_log},           {"sse", luaopen_sse},
+    {"store", luaopen_store},       {"task", luaopen_task},
+    {"terminal", luaopen_terminal}, {"timer", luaopen_timer},
     {"tokens", luaopen_tokens},     {"ws", luaopen_ws},
 };
 

@@ -84,6 +84,16 @@ int l_push_failure(lua_State *L, const char *code, const char *format, ...)
     return 2;
 }
 
+void l_check_privileged(lua_State *L, const char *what)
+{
+    const struct script_state *s = state_of(L);
+
+    if (!s->host)
+        luaL_error(L, "scripts cannot %s while they are checked", what);
+    if (!s->privileged)
+        luaL_error(L, "scripts that serve requests cannot %s", what);
+}
+
 // --- headers ---------------------------------------------------------------------------------
 
 static bool is_token(const char *text, size_t len)
@@ -351,6 +361,7 @@ void state_free(struct script_state *s)
     credentials_unref(s->credentials);
     for (int i = 0; i < ACCOUNTS_SOURCES; i++)
         credentials_unref(s->live[i]);
+    secrets_free(s->secrets);
     free(s);
 }
 

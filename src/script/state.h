@@ -20,6 +20,7 @@
 #include "script/credentials.h"
 #include "script/host.h"
 #include "script/object.h"
+#include "script/secrets.h"
 #include "store/store.h"
 
 struct task;
@@ -47,7 +48,7 @@ struct script_state {
     // For bindings that pass bytes through; never used across a wait.
     struct buf scratch, scratch2;
     const char *version;      // of the program
-    struct local_access *local; // the program's `--password`, or NULL
+    struct local_access *local; // see generation.h; may be NULL
     const char *closed;       // why proxy routes are closed, or NULL; the generation's
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number
@@ -56,6 +57,7 @@ struct script_state {
     // The newest credentials of host->accounts that this state has looked at.
     struct credential_set *live[ACCOUNTS_SOURCES];
     unsigned live_version;
+    struct secrets *secrets; // see secrets.h; NULL until they are needed
 };
 
 // Makes a state for a compiled bundle; references what it is given.  NULL without memory.
@@ -84,6 +86,9 @@ bool state_verify(struct script_state *s, struct buf *error);
 void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
+
+// Raises unless the state may see tokens and runs on a loop.
+void l_check_privileged(lua_State *L, const char *what);
 
 // Raises unless name and value make one header line: a token, and no line break or NUL.
 void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);

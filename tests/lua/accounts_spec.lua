@@ -54,6 +54,7 @@ modules["accounts.acme"] = {
 
 local accounts = require "core.accounts"
 local json = modules.json
+local renewal = require "core.renewal"
 local token_files = require "core.token_files"
 
 local function reset()
@@ -84,13 +85,14 @@ local function details()
 end
 
 local function refresh(state, id)
-  return accounts.refresh { id = id, stamp = state.stamps[id] }
+  return renewal.refresh { id = id, stamp = state.stamps[id] }
 end
 
 test("a token file becomes an account, and what workers see of it holds no token", function()
   reset()
   put("acme-a.json", { type = "acme", email = "a@example.com", access_token = "CANARY",
     refresh_token = "CANARY", plan = "pro", weight = 3, excluded_models = { "x*" },
+    model_aliases = { fast = "acme-1" },
     proxy_url = "socks5://p:1", expired = "2030-01-01T00:00:00Z" })
   accounts.scan()
   same(#published, 1)
@@ -98,7 +100,8 @@ test("a token file becomes an account, and what workers see of it holds no token
   same({ account.id, account.provider, account.label, account.proxy },
     { "acme-a.json", "acme", "a@example.com", "socks5://p:1" })
   same(details(), {
-    entry = { weight = 3, ["excluded-models"] = { "x*" } }, facts = { plan = "pro" },
+    entry = { weight = 3, ["excluded-models"] = { "x*" },
+      models = { { alias = "fast", name = "acme-1" } } }, facts = { plan = "pro" },
     expires = 1893456000, ahead = 10, refreshable = true, file = "acme-a.json",
   })
   assert(not account.details:find("CANARY"))
@@ -119,7 +122,7 @@ end)
 test("a refresh keeps all members and writes before it is used", function()
   local state = reset()
   put("a.json", '{ "type":"acme", "refresh_token":"r1", "access_token":"t1", "big":12345678901234567890123,'
-    .. '"nested": {"b":1.0,"a":[]}, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
+    .. '"nested": { "b" : 1.0, "a":[ ], "s": " \\" , : \\\\" }, "token":{"keep":true,"expiry":"2020-01-01T00:00:00Z"}}')
   accounts.scan()
   local before
   answer = function()
@@ -129,7 +132,7 @@ test("a refresh keeps all members and writes before it is used", function()
   same(refresh(state, "a.json"), { refreshed = true })
   assert(before:find("t1"))
   same(files["auths/a.json"], '{"access_token":"t2","big":12345678901234567890123,'
-    .. '"nested":{"b":1.0,"a":[]},"refresh_token":"r2",'
+    .. '"nested":{"b":1.0,"a":[],"s":" \\" , : \\\\"},"refresh_token":"r2",'
     .. '"token":{"expiry":"2030-01-01T00:00:00Z","keep":true},"type":"acme"}')
   same(published[1].secret, "t2")
 end)
@@ -140,12 +143,12 @@ test("who comes second takes over what the first one got", function()
   accounts.scan()
   local stamp = state.stamps["a.json"]
   answer = function() return { access_token = "t2" } end
-  same(accounts.refresh { id = "a.json", stamp = stamp }, { refreshed = true })
-  same(accounts.refresh { id = "a.json", stamp = stamp }, { adopted = true })
+  same(renewal.refresh { id = "a.json", stamp = stamp }, { refreshed = true })
+  same(renewal.refresh { id = "a.json", stamp = stamp }, { adopted = true })
   -- Another process has written, and nobody has told us yet.
   stamp = state.stamps["a.json"]
   put("a.json", { type = "acme", refresh_token = "r3", access_token = "t3" })
-  same(accounts.refresh { id = "a.json", stamp = stamp }, { adopted = true })
+  same(renewal.refresh { id = "a.json", stamp = stamp }, { adopted = true })
   same(asked, 1)
   same(published[1].secret, "t3")
 end)
@@ -186,10 +189,10 @@ test("after a failure requests wait a moment, the background five minutes", func
   same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
   state.now = state.now + 11
   same(refresh(state, "a.json"), { failed = "503" })
-  accounts.tick()
+  renewal.tick()
   same(#state.posted, 0)
   state.now = state.now + 301
-  accounts.tick()
+  renewal.tick()
   same(state.posted[1][1], "background")
 end)
 
@@ -204,8 +207,25 @@ test("a full disk loses no token: it serves from memory and is written later", f
   accounts.scan(true)
   same(published[1].secret, "t2")
   refuse_writes = false
-  accounts.tick()
+  renewal.tick()
   assert(files["auths/a.json"]:find("r2"))
+end)
+
+test("what was read before a refresh does not undo it", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  local plain = file.read
+  file.read = function(path)
+    -- The refresh comes between the reading and what is made of it.
+    file.read = plain
+    local text = plain(path)
+    same(refresh(state, "a.json"), { refreshed = true })
+    return text
+  end
+  accounts.scan(true)
+  same(published[1].secret, "t2")
 end)
 
 test("a file that comes back at once was never gone", function()
@@ -230,16 +250,16 @@ end)
 
 test("what is due follows expiry, last refresh and the file's own wish", function()
   local now = 1800000000
-  same(accounts.is_due({ expired = now + 3000 }, 3600, now), true)
-  same(accounts.is_due({ expired = now + 4000 }, 3600, now), false)
+  same(renewal.is_due({ expired = now + 3000 }, 3600, now), true)
+  same(renewal.is_due({ expired = now + 4000 }, 3600, now), false)
   -- A token that lives an hour is not refreshed all the time for a lead of an hour.
-  same(accounts.is_due({ expired = now + 3000, last_refresh = now - 600 }, 3600, now), false)
-  same(accounts.is_due({ last_refresh = now - 3700 }, 3600, now), true)
-  same(accounts.is_due({ last_refresh = now - 60 }, 3600, now), false)
-  same(accounts.is_due({}, 3600, now), true)
-  same(accounts.is_due({ refresh_interval = "30m", last_refresh = now - 1900,
+  same(renewal.is_due({ expired = now + 3000, last_refresh = now - 600 }, 3600, now), false)
+  same(renewal.is_due({ last_refresh = now - 3700 }, 3600, now), true)
+  same(renewal.is_due({ last_refresh = now - 60 }, 3600, now), false)
+  same(renewal.is_due({}, 3600, now), true)
+  same(renewal.is_due({ refresh_interval = "30m", last_refresh = now - 1900,
     expired = now + 90000 }, 3600, now), true)
-  same(accounts.is_due({ refresh_interval_seconds = 60, last_refresh = now - 5,
+  same(renewal.is_due({ refresh_interval_seconds = 60, last_refresh = now - 5,
     expired = now + 90000 }, 3600, now), false)
 end)
 

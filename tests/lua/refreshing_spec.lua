@@ -1,8 +1,16 @@
 local support = require "tests.support"
 
--- An account behind the openai-compatible provider: what a token is good for is not its business.
+modules["providers.acme"] = {
+  name = "acme", dialect = "chat",
+  models = function() return { { id = "m", owned_by = "acme", type = "acme", created = 1 } } end,
+  request = function(call, candidate)
+    return { url = "https://acme.example", credential = candidate.credential.id, body = call.payload }
+  end,
+}
+
 local function account(fields)
-  local made = support.account("a.json", { m = "m" }, { kind = "oauth", refreshable = true, ahead = 10 })
+  local made = { id = "a.json", provider = "acme", name = "acme", kind = "oauth", label = "me",
+    base_url = "https://acme.example", entry = {}, refreshable = true, ahead = 10 }
   for name, value in pairs(fields or {}) do made[name] = value end
   return made
 end

@@ -39,6 +39,13 @@ local version = 0
 local credentials = {}
 function credentials.list() return state.credentials end
 function credentials.version() return version end
+function credentials.redact(text)
+  for _, secret in ipairs(state.secrets) do
+    local plain = secret:gsub("%p", "%%%0")
+    text = text:gsub(plain, "***")
+  end
+  return text
+end
 function credentials.stamp(id) return state.stamps[id] end
 
 -- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
@@ -62,6 +69,7 @@ function keeper.reply(answer, problem) state.replies[#state.replies + 1] = { ans
 
 local config = { values = {}, path = "" }
 function config.local_password() return nil end
+function config.local_key(candidate) return candidate == "local-key" end
 function config.keys_required() return #state.keys > 0 end
 function config.closed() return state.closed end
 function config.client_key(candidate)
@@ -127,6 +135,7 @@ function Response:next_event()
   self.at = self.at + 1
   if event == nil then return "end" end
   if event == "IDLE" then return "idle" end
+  if type(event) == "table" and event.data then return "event", event.name, event.data end
   if type(event) == "table" then return "broken", event end
   return "event", "", event
 end
@@ -179,6 +188,11 @@ function SessionCall:close() self.closed = true end
 local Client = {}
 Client.__index = Client
 function Client:header(name) return self.request_headers[name:lower()] end
+function Client:headers()
+  local list = {}
+  for name, value in pairs(self.request_headers) do list[#list + 1] = { name, value } end
+  return list
+end
 function Client:param(name)
   return ("&" .. self.query):match("&" .. name .. "=([^&]*)")
 end
@@ -212,6 +226,9 @@ function Client:abort() self.aborted = true end
 function Client:note(facts)
   for name, value in pairs(facts) do self.facts[name] = value end
 end
+function Client:trace(step)
+  self.steps[#self.steps + 1] = (require "json").decode(step)
+end
 function Client:relay(response, rules)
   return (require "lib.relay").new(self, response, rules)
 end
@@ -228,7 +245,7 @@ function M.client(method, target, headers, body)
   return setmetatable({
     id = "0badcafe", method = method, path = path, query = query, peer = "127.0.0.1",
     is_local = true, started = false, status = 0, request_headers = fields,
-    request_body = body or "", sent_headers = {}, facts = {},
+    request_body = body or "", sent_headers = {}, facts = {}, steps = {}, trying = 0.25,
   }, Client)
 end
 
@@ -263,7 +280,7 @@ function M.reset(given)
   given = given or {}
   version = version + 1
   state = {
-    store = {}, now = 1000, slept = {}, log = {}, calls = {},
+    secrets = given.secrets or {}, store = {}, now = 1000, slept = {}, log = {}, calls = {},
     stamps = given.stamps or {}, keeper = given.keeper, posted = {}, replies = {},
     credentials = given.credentials or {}, keys = given.keys or {},
     closed = given.closed, upstream = given.upstream or {}, page = given.page, accepted = {},

@@ -62,6 +62,25 @@ static void test_an_entry_without_keys_is_one_keyless_credential(void **state)
     credentials_unref(set);
 }
 
+static void test_the_token_of_a_login_in_a_keys_place_is_told_to_scripts(void **state)
+{
+    struct credential_set *set = credentials_of("claude-api-key:\n"
+                                                "  - api-key: sk-ant-oat01-token\n"
+                                                "  - api-key: sk-ant-api03-key\n");
+    int told = 0;
+
+    (void)state;
+    assert_int_equal(set->count, 2);
+    for (size_t i = 0; i < set->count; i++) {
+        bool is_token = strncmp(set->items[i].secret, "sk-ant-oat", 10) == 0;
+
+        assert_int_equal(set->items[i].details != NULL, is_token);
+        told += is_token;
+    }
+    assert_int_equal(told, 1);
+    credentials_unref(set);
+}
+
 static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_not(void **state)
 {
     struct credential_set *set = credentials_of("openai-compatibility:\n"
@@ -168,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_are_stable_and_follow_the_parts),
         cmocka_unit_test(test_an_entry_without_keys_is_one_keyless_credential),
+        cmocka_unit_test(test_the_token_of_a_login_in_a_keys_place_is_told_to_scripts),
         cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_not),
         cmocka_unit_test(test_keys_of_providers_are_bound_to_their_hosts),
         cmocka_unit_test(test_the_same_claude_key_at_two_addresses_is_two_credentials),

@@ -17,6 +17,8 @@ import zlib
 import brotli
 import zstandard
 
+from . import strict
+
 FORBIDDEN = {"x-api-key", "x-goog-api-key", "cookie", "x-management-key", "forwarded",
              "proxy-connection", "proxy-authorization", "keep-alive", "te", "trailer", "upgrade",
              "transfer-encoding"}
@@ -27,6 +29,7 @@ class Request:
     def __init__(self, method, path, headers, body, connection):
         self.method, self.path, self.headers, self.body = method, path, headers, body
         self.connection = connection  # number of the connection it came on
+        self.refused = []  # what a provider would not take
         self.gone = threading.Event()  # the proxy hung up before the answer was complete
         self.answered = threading.Event()
 
@@ -172,6 +175,35 @@ def error(status, message="scripted failure", headers=None, type="scripted", cod
                  status, headers)
 
 
+# What each class of failure is called by the providers of the dialects.
+NAMES = {
+    400: ("invalid_request_error", None, "invalid_request_error", "INVALID_ARGUMENT"),
+    401: ("invalid_request_error", "invalid_api_key", "authentication_error", "UNAUTHENTICATED"),
+    403: ("invalid_request_error", None, "permission_error", "PERMISSION_DENIED"),
+    404: ("invalid_request_error", "model_not_found", "not_found_error", "NOT_FOUND"),
+    429: ("rate_limit_error", "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"),
+    500: ("server_error", None, "api_error", "INTERNAL"),
+    503: ("server_error", "server_is_overloaded", "overloaded_error", "UNAVAILABLE"),
+    529: ("server_error", "server_is_overloaded", "overloaded_error", "UNAVAILABLE"),
+}
+
+
+def failing(dialect, status, message):
+    """The body of a provider's own error."""
+    kind, code, anthropic, google = NAMES[status]
+    if dialect == "anthropic":
+        return {"type": "error", "error": {"type": anthropic, "message": message},
+                "request_id": "req_1"}
+    if dialect == "gemini":
+        return {"error": {"code": status, "message": message, "status": google, "details": []}}
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def failure(dialect, status, message="scripted failure", headers=None):
+    """A provider's own error, told by status."""
+    return reply(failing(dialect, status, message), status, headers)
+
+
 def sse(*events, done=True, pause=0.0, between=None, coding=None, finish=True):
     """Streams events (dictionaries or raw bytes); `between(i)` runs before event i."""
     def action(c):
@@ -263,10 +295,12 @@ def redirect(where):
 class Upstream:
     version = "HTTP/1.1"
 
-    def __init__(self, tls=None, keys=None, allowed=(), agents=("cli-proxy-api/",)):
+    def __init__(self, tls=None, keys=None, allowed=(), agents=("cli-proxy-api/",), dialect=None):
         """`tls` is an ssl context; with `keys` any other Authorization is a problem; `allowed`
-        headers may come although they are forbidden, and a User-Agent begins as one of `agents`."""
+        headers may come although they are forbidden, and a User-Agent begins as one of `agents`.
+        With a `dialect` it refuses what providers of that dialect refuse, which is a problem."""
         self.tls, self.keys, self.allowed, self.agents = tls, keys, set(allowed), tuple(agents)
+        self.dialect = dialect
         self.requests, self.problems, self.script = [], [], []
         self.standing = reply(chat_reply())
         self.connections = 0
@@ -386,13 +420,19 @@ class Upstream:
             wrong.append(f"authorization {r.header('authorization')!r}")
         wire = r.path + repr(r.headers) + r.body.decode("utf-8", "replace")
         wrong += [f"client secret {s} arrived upstream" for s in self.secrets if s in wire]
+        if self.dialect:
+            r.refused = strict.refusals(self.dialect, r)
+            wrong += r.refused
         self.problems += [f"{r.method} {r.path}: {w}" for w in wrong]
 
     def _next_action(self, request):
         with self._news:
             self.requests.append(request)
             self._news.notify_all()
-            return self.script.pop(0) if self.script else self.standing
+            action = self.script.pop(0) if self.script else self.standing
+        if request.refused:
+            return failure(self.dialect, 400, "; ".join(request.refused))
+        return action
 
     def _answer(self, sock, request):
         action = self._next_action(request)

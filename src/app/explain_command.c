@@ -1,0 +1,398 @@
+#include "app/explain_command.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/listen.h"
+#include "app/local_key.h"
+#include "app/reload.h"
+#include "script/bundle.h"
+#include "script/offline.h"
+
+enum {
+    ANSWER_MAX = 64 * 1024 * 1024,
+    CONNECT_SECONDS = 3,
+    ANSWER_SECONDS = 15,
+    PORTS_MAX = 16,
+    ADDRESSES_MAX = LISTEN_ADDRESSES + 2,
+    TEXT_SIZE = 2048
+};
+
+// --- the command line --------------------------------------------------------------------------
+
+static const char *const dialects[] = {"chat",       "completions", "responses",       "codex",
+                                       "anthropic",  "gemini",      "gemini_cli",      "openai",
+                                       "claude",     "gemini-cli",  "openai-response", NULL};
+
+static int usage_error(const char *format, const char *what)
+{
+    fprintf(stderr, format, what);
+    fprintf(stderr, "\nusage: cli-proxy-api explain MODEL [--dialect DIALECT] [--json]\n"
+                    "       cli-proxy-api explain --request ID [--json]\n");
+    return 2;
+}
+
+static bool is_dialect(const char *name)
+{
+    for (size_t i = 0; dialects[i]; i++)
+        if (strcmp(dialects[i], name) == 0)
+            return true;
+    return false;
+}
+
+// The value of an option: behind `=`, or the next argument.  False when it is another option;
+// `*value` is NULL when the value is missing.
+static bool takes_value(const char *name, int argc, char **argv, int *i, const char **value)
+{
+    const char *given = argv[*i];
+    size_t len = strlen(name);
+
+    if (strncmp(given, name, len) != 0 || (given[len] != '\0' && given[len] != '='))
+        return false;
+    *value = given[len] == '=' ? given + len + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+    return true;
+}
+
+static int parse_one(int argc, char **argv, int *i, struct explain_options *out)
+{
+    const char *given = argv[*i], *unset = "";
+    const char **value = &unset;
+
+    if (strcmp(given, "--json") == 0) {
+        out->json = true;
+    } else if (*given != '-') {
+        if (out->model)
+            return usage_error("one model at a time: '%s' is too much", given);
+        out->model = given;
+    } else if (takes_value("--request", argc, argv, i, value)) {
+        out->request = *value;
+    } else if (takes_value("--dialect", argc, argv, i, value)) {
+        out->dialect = *value;
+    } else {
+        return usage_error("unknown option '%s'", given);
+    }
+    return *value ? 0 : usage_error("%s needs a value", given);
+}
+
+int explain_parse(int argc, char **argv, struct explain_options *out)
+{
+    *out = (struct explain_options){.dialect = ""};
+    for (int i = 0; i < argc; i++) {
+        int result = parse_one(argc, argv, &i, out);
+
+        if (result != 0)
+            return result;
+    }
+    if (*out->dialect && !is_dialect(out->dialect))
+        return usage_error("'%s' is not a dialect", out->dialect);
+    if ((out->model && *out->model) == (out->request && *out->request))
+        return usage_error("%s", "a model or a request id is needed");
+    // Anthropic clients see the id with this in front.
+    if (out->request && strncmp(out->request, "req_", 4) == 0)
+        out->request += 4;
+    return 0;
+}
+
+// --- asking the server ---------------------------------------------------------------------------
+
+// What came of asking.
+struct answer {
+    struct buf text;
+    char address[128];       // of the server that answered
+    char failure[TEXT_SIZE]; // why none did
+};
+
+struct address {
+    char host[INET6_ADDRSTRLEN];
+    bool six, loopback;
+};
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
+{
+    return buf_append(ctx, bytes, size * count) ? size * count : 0;
+}
+
+static void set_options(CURL *easy, const char *url, const struct address *to,
+                        const struct curl_slist *fields, struct buf *text, char *error)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)ANSWER_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, text);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+    // The certificate names a public host; this connection does not leave the machine.
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    // A server bound to one address of this machine is reached from loopback all the same.
+    if (!to->loopback && !to->six)
+        curl_easy_setopt(easy, CURLOPT_INTERFACE, "host!127.0.0.1");
+}
+
+// One GET.  True when the answer is a 200; else `failure` says what was wrong.
+static bool get(const char *url, const struct address *to, const char *key, struct buf *text,
+                char *failure)
+{
+    char field[LOCAL_KEY_SIZE + 32], error[CURL_ERROR_SIZE] = "";
+    struct curl_slist *fields = NULL;
+    CURL *easy = curl_easy_init();
+    CURLcode result = CURLE_OUT_OF_MEMORY;
+    long status = 0;
+
+    snprintf(field, sizeof(field), "Authorization: Bearer %s", key);
+    fields = curl_slist_append(fields, field);
+    fields = curl_slist_append(fields, "Host: localhost");
+    if (easy && fields) {
+        buf_clear(text);
+        set_options(easy, url, to, fields, text, error);
+        result = curl_easy_perform(easy);
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    }
+    if (result != CURLE_OK)
+        snprintf(failure, TEXT_SIZE, "%s", *error ? error : curl_easy_strerror(result));
+    else if (status != 200)
+        snprintf(failure, TEXT_SIZE, "what listens there does not know the key (status %ld)",
+                 status);
+    curl_slist_free_all(fields);
+    curl_easy_cleanup(easy);
+    return result == CURLE_OK && status == 200;
+}
+
+static void add_address(struct address *all, size_t *count, const char *host, bool six,
+                        bool loopback)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp(all[i].host, host) == 0)
+            return;
+    snprintf(all[*count].host, sizeof(all->host), "%s", host);
+    all[*count].six = six;
+    all[(*count)++].loopback = loopback;
+}
+
+// Where a server with this configuration may be reached from this machine.
+static size_t find_addresses(const struct config *config, struct address all[ADDRESSES_MAX])
+{
+    struct listen_plan plan;
+    struct buf error;
+    size_t count = 0;
+
+    buf_init(&error, 1024);
+    if (!listen_plan(config, &plan, &error))
+        plan.count = 0;
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&plan.addresses[i];
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&plan.addresses[i];
+        char host[INET6_ADDRSTRLEN];
+
+        if (in->sin_family == AF_INET && in->sin_addr.s_addr == htonl(INADDR_ANY))
+            continue;
+        if (in->sin_family == AF_INET)
+            inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        else if (!IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+            inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        else
+            continue;
+        add_address(all, &count, host, in->sin_family == AF_INET6, plan.loopback);
+    }
+    add_address(all, &count, "127.0.0.1", false, true);
+    add_address(all, &count, "::1", true, true);
+    buf_deinit(&error);
+    return count;
+}
+
+// Asks every address with and without TLS: what runs may have been started with other settings.
+static bool ask_port(const struct config *config, int port, const char *key, const char *path,
+                     struct answer *out)
+{
+    struct address all[ADDRESSES_MAX];
+    size_t count = find_addresses(config, all);
+    bool tls = config_bool(config, "tls.enable");
+
+    for (size_t i = 0; i < 2 * count; i++) {
+        const struct address *to = &all[i / 2];
+        bool secure = i % 2 == 0 ? tls : !tls;
+        char url[TEXT_SIZE], failure[TEXT_SIZE] = "";
+
+        snprintf(out->address, sizeof(out->address), to->six ? "%s://[%s]:%d" : "%s://%s:%d",
+                 secure ? "https" : "http", to->host, port);
+        snprintf(url, sizeof(url), "%s%s", out->address, path);
+        if (get(url, to, key, &out->text, failure))
+            return true;
+        if (i == 0)
+            snprintf(out->failure, sizeof(out->failure), "%.128s: %.1800s", out->address, failure);
+    }
+    return false;
+}
+
+// Adds the port of a key file's name.
+static void add_port(const char *name, int *ports, size_t *count)
+{
+    char *end;
+    long port;
+
+    if (strncmp(name, "local-key-", 10) != 0)
+        return;
+    port = strtol(name + 10, &end, 10);
+    if (*end || end == name + 10 || port < 1 || port > 65535 || *count == PORTS_MAX)
+        return;
+    for (size_t i = 0; i < *count; i++)
+        if (ports[i] == port)
+            return;
+    ports[(*count)++] = (int)port;
+}
+
+// The configured port first: a running server may still have another one.
+static size_t find_ports(const struct config *config, const char *directory, int *ports)
+{
+    int configured = (int)config_int(config, "port");
+    DIR *dir = opendir(directory);
+    struct dirent *entry;
+    size_t count = 0;
+
+    if (configured > 0)
+        ports[count++] = configured;
+    while (dir && (entry = readdir(dir)))
+        add_port(entry->d_name, ports, &count);
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static bool ask_server(const struct config *config, const char *path, struct answer *out)
+{
+    char directories[2][LOCAL_KEY_PATH], file[LOCAL_KEY_PATH], key[LOCAL_KEY_SIZE];
+    size_t directory_count = local_key_directories(config, directories);
+
+    snprintf(out->failure, sizeof(out->failure), "no server has left its key in %s",
+             directories[0]);
+    for (size_t d = 0; d < directory_count; d++) {
+        int ports[PORTS_MAX];
+        size_t port_count = find_ports(config, directories[d], ports);
+
+        for (size_t i = 0; i < port_count; i++) {
+            int result;
+
+            snprintf(file, sizeof(file), "%.1150s/local-key-%d", directories[d], ports[i]);
+            result = local_key_read(file, key);
+            if (result == 0 && ask_port(config, ports[i], key, path, out))
+                return true;
+            if (result < 0 && result != -ENOENT)
+                snprintf(out->failure, sizeof(out->failure), "%s: %s", file, strerror(-result));
+        }
+    }
+    return false;
+}
+
+static bool make_path(const struct explain_options *options, char *path, size_t size)
+{
+    const char *what = options->request ? options->request : options->model;
+    char *escaped = curl_easy_escape(NULL, what, 0);
+    bool fits = escaped && strlen(escaped) < TEXT_SIZE - 256;
+
+    if (fits && options->request)
+        snprintf(path, size, "/v0/local/trace?id=%s", escaped);
+    else if (fits)
+        snprintf(path, size, "/v0/local/explain?model=%s&dialect=%s", escaped, options->dialect);
+    curl_free(escaped);
+    return fits;
+}
+
+// --- printing --------------------------------------------------------------------------------------
+
+static bool wants_colour(void)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+}
+
+static bool run_script(struct config *config, const char *scripts, const char *function,
+                       const struct offline_value *values, size_t count)
+{
+    struct bundle *bundle;
+    struct buf out, notes;
+    bool fine = false;
+
+    buf_init(&out, ANSWER_MAX);
+    buf_init(&notes, 1024 * 1024);
+    bundle = bundle_new(scripts, &notes);
+    if (bundle)
+        fine = offline_call(bundle, config, "core.explain_command", function, values, count, &out,
+                            &notes);
+    fprintf(stderr, "%s", notes.len ? buf_cstr(&notes) : "");
+    if ((out.len > 0 && fwrite(out.data, 1, out.len, stdout) < out.len) || fflush(stdout) != 0) {
+        fprintf(stderr, "standard output: %s\n", strerror(errno));
+        fine = false;
+    }
+    bundle_unref(bundle);
+    buf_deinit(&out);
+    buf_deinit(&notes);
+    return fine;
+}
+
+static struct offline_value text_value(const char *name, const char *text)
+{
+    return (struct offline_value){name, text, strlen(text), false};
+}
+
+// The stock scripts print: an overlay that does not compile may be what is asked about.
+static bool print_answer(struct config *config, const struct explain_options *options,
+                         struct answer *answer)
+{
+    struct offline_value values[] = {
+        {"document", answer->text.len ? answer->text.data : "", answer->text.len, false},
+        text_value("address", answer->address),
+        {"json", NULL, 0, options->json},
+        {"colour", NULL, 0, wants_colour()},
+    };
+
+    return run_script(config, NULL, "answer", values, 4);
+}
+
+static bool explain_alone(struct config *config, const struct explain_options *options,
+                          const char *failure)
+{
+    struct offline_value values[] = {
+        text_value("model", options->model),
+        text_value("dialect", options->dialect),
+        text_value("without", failure),
+        {"json", NULL, 0, options->json},
+        {"colour", NULL, 0, wants_colour()},
+    };
+    char *scripts = reload_scripts_dir(config);
+    bool fine = run_script(config, scripts, "alone", values, 5);
+
+    free(scripts);
+    return fine;
+}
+
+int explain_command(struct config *config, bool broken, const struct explain_options *options)
+{
+    struct answer answer = {.failure = ""};
+    char path[TEXT_SIZE];
+    bool fine = false;
+
+    buf_init(&answer.text, ANSWER_MAX);
+    if (!make_path(options, path, sizeof(path)))
+        fprintf(stderr, "the name is too long\n");
+    else if (ask_server(config, path, &answer))
+        fine = print_answer(config, options, &answer);
+    else if (options->request)
+        fprintf(stderr, "only a running server knows its requests: %s\n", answer.failure);
+    else if (broken)
+        fprintf(stderr, "the configuration cannot be used, and no server answers: %s\n",
+                answer.failure);
+    else
+        fine = explain_alone(config, options, answer.failure);
+    buf_deinit(&answer.text);
+    return fine ? 0 : 1;
+}

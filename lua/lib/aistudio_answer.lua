@@ -162,9 +162,9 @@ end
 
 function Answer:header(name)
   name = lower(name)
+  -- What it is follows from what was asked for and how it came.
   if name == "content-type" then
-    if self.streams then return "text/event-stream" end
-    return self.fields[name] or "application/json"
+    return self.streams and "text/event-stream" or "application/json"
   end
   return self.fields[name]
 end

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -576,3 +577,47 @@ def test_a_page_is_pinged_and_a_silent_one_is_cut(proxy, make_page):
         assert time.monotonic() - begin > 55
     assert not page.ended.is_set()
     assert generate(proxy).status == 200
+
+
+# --- the documentation ----------------------------------------------------------------------------
+
+# What a page has around it: a key, an address, and a fetch that reaches Google.
+AROUND = """
+const key = "client-key-1";
+const events = ["Hi ", "there", ""].map((text, i) => "data: " + JSON.stringify({candidates: [{
+  content: {role: "model", parts: [{text}]}, index: 0, ...(i === 2 ? {finishReason: "STOP"} : {})}],
+  modelVersion: "real-model"}) + "\\r\\n\\r\\n").join("");
+globalThis.fetch = async (url, {method, headers, body}) => {
+  if (method !== "POST" || new Headers(headers).get("content-type") !== "application/json"
+      || !JSON.parse(body).contents) throw new Error("a bad request");
+  if (url.includes("gemini-2.5-pro")) throw new TypeError("Failed to fetch");
+  if (!url.includes("alt=sse")) return new Response(
+    JSON.stringify({error: {code: 429, message: "slow down", status: "RESOURCE_EXHAUSTED"}}),
+    {status: 429});
+  return new Response(events, {headers: {"content-type": "text/event-stream"}});
+};
+"""
+
+
+def test_the_page_of_the_documentation_works(make_proxy, tmp_path):
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "aistudio.md").read_text()
+    script = text.split("```js\n")[1].split("```")[0]
+    proxy = make_proxy({"api-keys": ["client-key-1"], "disable-cooling": True})
+    file = tmp_path / "page.mjs"
+    file.write_text(AROUND + script.replace("127.0.0.1:8317", f"127.0.0.1:{proxy.port}"))
+    page = subprocess.Popen(["node", file])
+    try:
+        proxy.wait_for_log("aistudio-.* has connected")
+        with proxy.client(Authorization="Bearer client-key-1").open_stream(
+                *asking("anthropic", True)) as stream:
+            assert read_stream("anthropic", list(stream.events()))[0] == "Hi there"
+        client = proxy.client(Authorization="Bearer client-key-1")
+        answer = client.request("POST", *asking("chat", False))
+        assert answer.status == 429 and "slow down" in answer.text
+        answer = client.chat("gemini-2.5-pro")
+        assert answer.status == 502 and "Failed to fetch" in answer.text
+        proxy.signal()
+        assert proxy.wait_exit(30) == 0
+    finally:
+        page.kill()
+        page.wait()

@@ -7,6 +7,7 @@ local counting = require "core.counting"
 local errors = require "lib.errors"
 local exchange = require "core.exchange"
 local listing = require "core.listing"
+local sessions = require "core.sessions"
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 local SLASH = byte("/")
@@ -29,7 +30,8 @@ local function generate_or_count(call)
 end
 
 -- `answer` serves without a model, `serve` gets a Call.  A path that ends in "*" takes the rest of
--- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "local", "none".
+-- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "session" (the same,
+-- without a key where `ws-auth` is off), "local", "none".
 -- A dialect "models" is told by the client's headers.
 local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
@@ -43,6 +45,7 @@ local table_of_routes = {
   { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
+  { "GET", "/v1/ws", dialect = "chat", auth = "session", answer = sessions.accept },
   { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },
   { "GET", "/v1beta/models/*", dialect = "gemini", auth = "key", answer = listing.one },
   { "POST", "/v1/chat/completions", dialect = "chat", auth = "key", serve = exchange.serve },
@@ -144,6 +147,7 @@ end
 
 local preflight = { none = { auth = "none", answer = answers.preflight } }
 preflight.key = { auth = "preflight", answer = answers.preflight }
+preflight.session = { auth = "session", answer = answers.preflight }
 local nowhere = { auth = "unknown" }
 
 --- Finds what serves a request.
@@ -164,7 +168,7 @@ function M.find(client)
   local method = client.method
   if method == "OPTIONS" then
     local some = entry and (entry.GET or entry.POST)
-    return some and some.auth == "none" and preflight.none or preflight.key
+    return some and preflight[some.auth] or preflight.key
   end
   if not entry then
     return nowhere, nil, errors.new("unknown_route", path .. " not found.")

@@ -100,7 +100,7 @@
 ---@field profile? fun(candidate: Candidate): string?
 --- Builds the upstream request.  `call.payload` is in the provider's dialect.
 ---@field request? fun(call: Call, candidate: Candidate): HttpRequest?, Problem?
---- Serves the call without a network (instead of `request`).
+--- Serves the call in a way of its own (instead of `request`): without a network, or by a session.
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
 ---@field classify? fun(status: integer, body: string, response: Response): Problem?

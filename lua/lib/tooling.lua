@@ -278,6 +278,7 @@ end
 
 -- --- structured output --------------------------------------------------------------------------
 
+local ANY_ROOT = { any_root = true }
 local EMITTER = "emit_structured_output"
 
 local function ask_in_words(request, format)
@@ -290,9 +291,8 @@ local function ask_in_words(request, format)
   request.system = system
 end
 
-local function answer_options(profile)
-  return profile ~= "full" and profile or nil
-end
+-- What a schema of answers has to be like, where a dialect does not take any.
+local answer_profiles = { gemini = "gemini_rich", anthropic = "claude_answer" }
 
 --- Schemas of answers, natively or by other means.  Sets ctx.emulation ("fence" or "tool").
 --- @param request IrRequest  the copy
@@ -311,10 +311,10 @@ function M.structure(request, ctx)
     way = "prompt"
   end
   if way == "native" then
-    local profile = ctx.base == "gemini" and "gemini_rich" or ctx.base == "anthropic" and "claude"
-    if format.schema and answer_options(profile or "full") then
+    local profile = ir.base(ctx.client.dialect) ~= ctx.base and answer_profiles[ctx.base]
+    if format.schema and profile then
       format = copy(format)
-      format.schema = schema.clean(format.schema, profile, { any_root = true })
+      format.schema = schema.clean(format.schema, profile, ANY_ROOT)
       request.format = format
     end
     return

@@ -134,6 +134,21 @@ test("a schema of answers may have any root", function()
     '{"type":"array","items":{"type":"string"}}', { any_root = true })
 end)
 
+test("Claude's answers have closed objects and no words that are not enforced", function()
+  check('{"$schema":"s","type":"object","properties":{"n":{"type":"integer","minimum":1,'
+    .. '"description":"N"},"l":{"type":"array","items":{"type":"object","properties":{}},'
+    .. '"minItems":1,"maxItems":9}}}', "claude_answer",
+    '{"type":"object","properties":{"n":{"type":"integer","description":"N (minimum: 1)"},'
+    .. '"l":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false},'
+    .. '"minItems":1,"description":"maxItems: 9"}},"additionalProperties":false}', { any_root = true })
+end)
+
+test("words of Google's own schemas may be in snake_case, names of properties stay", function()
+  check('{"type":"OBJECT","properties":{"any_of":{"any_of":[{"type":"STRING"}],"max_length":"3"}},'
+    .. '"additional_properties":false}', "full", '{"type":"object","properties":{"any_of":'
+    .. '{"anyOf":[{"type":"string"}],"maxLength":3}},"additionalProperties":false}', { nullable = true })
+end)
+
 test("nullable becomes a type list where it comes from Gemini's clients", function()
   check('{"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true}}}', "full",
     '{"type":"object","properties":{"a":{"type":["string","null"]}}}', { nullable = true })

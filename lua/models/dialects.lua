@@ -19,7 +19,7 @@ return {
       ["response.created"] = true, ["response.in_progress"] = true, ["response.queued"] = true,
       ["codex.rate_limits"] = true, ["codex.response.metadata"] = true,
     },
-    anthropic = { ping = true },
+    anthropic = { ping = true, message_start = true },
   },
   held_max = 16,
 

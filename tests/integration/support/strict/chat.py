@@ -75,8 +75,8 @@ def check_call(found, where, call):
     kind = call.get("type")
     if not found.one_of(f"{where}.type", kind, {"function", "custom"}):
         return
-    extra = {"extra_content"} if kind == "function" else set()
-    found.only(where, call, {"id", "type", kind} | extra)
+    # Some SDKs send calls back with the index that they had in the stream.
+    found.only(where, call, {"id", "type", kind, "index"})
     found.string(f"{where}.id", call.get("id"))
     found.check(len(call.get("id") or "") <= 64, f"{where}.id", "is too long")
     inner = call.get(kind)

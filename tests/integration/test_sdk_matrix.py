@@ -10,22 +10,15 @@ import zlib
 
 import pytest
 
-from support import dialects, sdk
+from support import lanes, sdk
 from support.answers import (USAGE, answer, broken, call, in_stream, is_streamed, text, thought)
 from support.javascript import Node
-from support.proxy import Proxy
-from support.upstream import Upstream, failure
+from support.lanes import LANES
+from support.upstream import failure
 
 SDKS = [(language, name) for name in sdk.SDKS for language in ("python", "javascript")]
 OWN = {"openai-chat": "chat", "openai-responses": "responses", "anthropic": "anthropic",
        "google": "gemini"}
-# Upstreams by kind and by the generation of their models, where generations want other things.
-LANES = {"chat": ("chat", "glm-5"), "responses": ("responses", "gpt-5.5"),
-         "claude-4.5": ("anthropic", "claude-sonnet-4-5"),
-         "claude-4.7": ("anthropic", "claude-opus-4-7"),
-         "gemini-2.5": ("gemini", "gemini-2.5-pro"),
-         "gemini-3": ("gemini", "gemini-3-flash-preview")}
-
 SIGNATURES = {
     "chat": None, "responses": "gAAAAABmade-up",
     "anthropic": base64.b64encode(b"\x0a\x08claude-x made up").decode(),
@@ -60,29 +53,8 @@ def node():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """One proxy in front of an upstream for each lane."""
-    upstreams, config = {}, {"request-retry": 0, "disable-cooling": True, "workers": 1}
-    for lane, (kind, model) in LANES.items():
-        upstream = Upstream(dialect=kind, agents=("",),
-                            allowed={"x-goog-api-key"} if kind == "gemini" else ())
-        upstream.secrets.add("sk-client")
-        upstreams[lane] = upstream
-        for name, entries in dialects.config(kind, upstream).items():
-            for entry in entries:
-                entry["models"] = [{"name": model, "alias": lane}]
-                if kind == "chat":
-                    entry["models"][0]["input-modalities"] = ["text", "image"]
-            config.setdefault(name, []).extend(entries)
-    config["api-keys"] = ["sk-client"]
-    proxy = Proxy(tmp_path_factory.mktemp("matrix"), config)
-    try:
-        proxy.start()
-        yield proxy, upstreams
-        proxy.stop()
-    finally:
-        proxy.kill()
-        for upstream in upstreams.values():
-            upstream.close()
+    with lanes.world(tmp_path_factory.mktemp("matrix")) as made:
+        yield made
 
 
 class Bench:

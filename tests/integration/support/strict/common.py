@@ -120,7 +120,7 @@ def walk_schema(found, where, schema, visit):
 def openai_schema(found, where, schema, strict):
     """The parameters of a function, or a response format, as OpenAI takes them."""
     def visit(at, node):
-        if node.get("type") == "object":
+        if node.get("type") == "object" and (strict or node is schema):
             found.check(isinstance(node.get("properties"), dict), at,
                         "object schema missing properties")
         if node.get("type") == "array":
@@ -132,7 +132,6 @@ def openai_schema(found, where, schema, strict):
                         "strict: additionalProperties must be false")
             found.check(sorted(required or []) == sorted(node.get("properties") or {}), at,
                         "strict: required must name every property")
-        found.check("$schema" not in node, at, "$schema is no member of a schema here")
     found.check(isinstance(schema, dict) and schema.get("type") == "object", where,
                 "the schema's type must be object")
     walk_schema(found, where, schema, visit)

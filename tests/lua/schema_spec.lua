@@ -35,7 +35,7 @@ test("objects get properties, types are lower-cased, required lists are mended",
   end
 end)
 
-test("names of properties are data, even when they look like keywords", function()
+test("pitfall 46: names of properties are data, even when they look like keywords", function()
   local text = '{"type":"object","properties":{"title":{"type":"string"},"format":{"type":"string"},'
     .. '"properties":{"type":"object","properties":{"default":{"type":"string"}}},'
     .. '"type":{"type":"string"},"$ref":{"type":"string"},"required":{"type":"boolean"}},"required":["title"]}'

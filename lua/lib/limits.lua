@@ -193,6 +193,7 @@ local function fit_rest(request, ctx)
     if request.logprobs.on ~= false then ctx.warn("drop.param", "logprobs") end
     request.logprobs = nil
   end
+  if request.safety and base ~= "gemini" then ctx.warn("drop.param", "safety") end
   local output = request.output
   local verbosity = output.verbosity and base ~= "chat" and base ~= "responses"
   local prediction = output.prediction and base ~= "chat"
@@ -206,6 +207,17 @@ local function fit_rest(request, ctx)
     if prediction then
       output.prediction = nil
       ctx.warn("drop.param", "prediction")
+    end
+  end
+end
+
+-- What kinds of answers a dialect knows; pictures of Responses are a tool.
+local function fit_modalities(request, ctx)
+  if ctx.base == "chat" or ctx.base == "gemini" then return end
+  local wanted = request.output.modalities
+  for _, name in ipairs { "image", "audio", "video" } do
+    if wanted[name] and not (name == "image" and ctx.base == "responses") then
+      ctx.warn("drop.param", "modalities", name)
     end
   end
 end
@@ -262,6 +274,7 @@ function M.run(request, ctx, broken)
   fit_stop(request, ctx)
   fit_service(request, ctx)
   fit_rest(request, ctx)
+  fit_modalities(request, ctx)
   fit_user(request, ctx)
   fit_cache(request, ctx)
 end

@@ -334,7 +334,7 @@ local function failed_response(problem, row, facts)
     at = at + 1
   end
   return events .. 'event: response.failed\ndata: {"type":"response.failed","sequence_number":'
-    .. at .. ',"response":{"id":' .. quote("resp_" .. (facts.id or "0"))
+    .. at .. ',"response":{"id":' .. quote(facts.id or "resp_0")
     .. ',"object":"response","created_at":' .. (facts.created or 0) .. ',"status":"failed","error":{"code":' .. code .. ',"message":'
     .. message .. '},"incomplete_details":null,"model":' .. quote(facts.model or "")
     .. ',"output":[],"usage":null}}\n\n'

@@ -303,6 +303,9 @@ return {
     },
   },
 
+  -- Models that answer with pictures, by the last part of their names.
+  image_models = { "%-image" },
+
   providers = {
     claude = { dialect = "anthropic", caps = { tool_name = { max = 128, charset = "anthropic" } } },
     codex = {

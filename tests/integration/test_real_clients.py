@@ -25,7 +25,7 @@ def over(make_proxy, make_upstream):
     """A proxy that wants a key, in front of a scripted upstream of a dialect."""
     def make(kind, **options):
         upstream = make_upstream(allowed={"x-goog-api-key"} if kind == "gemini" else (),
-                                 agents=("",))
+                                 agents=("",), dialect=kind)
         upstream.secrets.add(CLIENT_KEY)
         if kind != "gemini":
             upstream.keys = [KEY]

@@ -1,7 +1,6 @@
 --- What the proxy answers: method, path, dialect, who may ask, and what serves it.
 
 local answers = require "core.answers"
-local code_assist = require "core.code_assist"
 local completions = require "core.completions"
 local counting = require "core.counting"
 local errors = require "lib.errors"
@@ -22,6 +21,11 @@ end
 -- Seldom asked for, so loaded then.
 local function local_page(name)
   return function(...) return require("core.local_pages")[name](...) end
+end
+
+-- Only Gemini CLI with a Google account asks for these.
+local function code_assist(name)
+  return function(...) return require("core.code_assist")[name](...) end
 end
 
 local function generate_or_count(call)
@@ -67,12 +71,12 @@ local table_of_routes = {
   { "POST", "/v1internal:streamGenerateContent", dialect = "gemini_cli", auth = "local",
     serve = exchange.serve },
   { "POST", "/v1internal:countTokens", dialect = "gemini_cli", auth = "local",
-    answer = code_assist.count },
-  { "GET", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
-  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+    answer = code_assist "count" },
+  { "GET", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
+  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
   -- Long-running operations are asked for by their names.
-  { "GET", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
-  { "POST", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist.relay },
+  { "GET", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
+  { "POST", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
 }
 
 -- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.

@@ -1,32 +1,14 @@
 --- Conversations stay with one account.
 
-local support = require "tests.support"
+local accounts = require "tests.accounts_support"
 local json = require "json"
 local sessions = require "lib.sessions"
+local support = require "tests.support"
 
-local OK = '{"id":"1","choices":[]}'
-
-local function account(id, entry, fields)
-  local made = support.account(id, { m = "m-1", n = "n-1" }, fields)
-  for name, value in pairs(entry or {}) do made.entry[name] = value end
-  return made
-end
-
-local function given(ids, upstream, values)
-  local list = {}
-  for i, id in ipairs(ids) do list[i] = type(id) == "string" and account(id) or id end
-  return support.reset {
-    credentials = list, upstream = upstream or function() return { text = OK } end, values = values,
-  }
-end
-
-local function failure(status, fields)
-  return { status = status, fields = fields or {}, text = '{"error":{"message":"no"}}' }
-end
+local account, failure, given, OK = accounts.account, accounts.failure, accounts.given, accounts.OK
 
 local function turn(session, model, headers)
-  headers = headers or { ["x-session-id"] = session }
-  return support.chat('{"model":"' .. (model or "m") .. '"}', headers)
+  return accounts.chat(model, headers or { ["x-session-id"] = session })
 end
 
 local function last(state)

@@ -1,35 +1,11 @@
 --- In which order accounts are asked: strategies, priorities, weights, and who is left out.
 
-local support = require "tests.support"
+local accounts = require "tests.accounts_support"
 local json = require "json"
+local support = require "tests.support"
 
-local OK = '{"id":"1","choices":[]}'
-
-local function account(id, entry, fields)
-  local made = support.account(id, { m = "m-1" }, fields)
-  for name, value in pairs(entry or {}) do made.entry[name] = value end
-  return made
-end
-
-local function given(credentials, upstream, values)
-  return support.reset {
-    credentials = credentials, upstream = upstream or function() return { text = OK } end,
-    values = values,
-  }
-end
-
-local function failure(status, fields, members)
-  return { status = status, fields = fields or {},
-    text = '{"error":{"message":"said ' .. status .. '"' .. (members or "") .. "}}" }
-end
-
-local function chat(model) return support.chat('{"model":"' .. (model or "m") .. '"}') end
-
-local function asked(state)
-  local ids = {}
-  for i, call in ipairs(state.calls) do ids[i] = call.credential end
-  return ids
-end
+local account, asked, chat, failure, given, OK =
+  accounts.account, accounts.asked, accounts.chat, accounts.failure, accounts.given, accounts.OK
 
 -- Who answered how often in so many requests.
 local function shares(state, count)

@@ -22,6 +22,7 @@ class Asked:
     def __init__(self, account, number, what, body):
         self.account, self.number, self.what, self.body = account, number, what, body
         self.at = time.monotonic()
+        self.turn = account.turn
 
 
 class Account:
@@ -31,10 +32,12 @@ class Account:
         self.until = 0.0       # of "quota": when it ends
         self.ready = 0.0       # latest moment that a client was told to come back
         self.budget = math.inf  # how many more times the behaviour is shown
+        self.turn = 0          # counts changes of behaviour
         self.asked = []
 
     def behave(self, what, budget=math.inf, seconds=0):
         self.behaviour, self.budget = what, budget
+        self.turn += 1
         self.until = time.monotonic() + seconds
 
     def next(self):

@@ -37,7 +37,7 @@ function M.new(relayed, wanted)
   }, Answer)
 end
 
--- --- messages -------------------------------------------------------------------------------------
+-- --- messages ------------------------------------------------------------------------------------
 
 local known = {
   http_response = true, stream_start = true, stream_chunk = true, stream_end = true, error = true,
@@ -158,7 +158,7 @@ local function read(self, seconds)
   return self.relayed:get "data" or ""
 end
 
--- --- the answer as a whole ------------------------------------------------------------------------
+-- --- the answer as a whole -----------------------------------------------------------------------
 
 function Answer:header(name)
   name = lower(name)
@@ -197,7 +197,7 @@ function Answer:body(max)
   return checked(self, concat(parts))
 end
 
--- --- the answer as events -------------------------------------------------------------------------
+-- --- the answer as events ------------------------------------------------------------------------
 
 -- Usage is told in every event and grows; only the one of the whole answer counts.
 local function without_early_usage(self, data)
@@ -234,7 +234,8 @@ local function let_go(self)
   return line
 end
 
--- The last line has no line break.  Often it is complete all the same; it is kept when it may go on.
+-- The last line has no line break.  Often it is complete all the same; else it is kept when it may
+-- go on.
 local function try_last(self, piece)
   local start = self.parts[1]
   if #self.parts == 1 and sub(start, 1, 5) ~= "data:" then

@@ -2,8 +2,8 @@
 
 --- Clients that serve requests over a websocket (sessions), and the calls that they are given.
 ---
---- A session sends and gets JSON objects with `id`, `type` and mostly `payload`.  It is a credential
---- of kind "session" as long as it is connected, and serves the requests of all workers.
+--- A session sends and gets JSON objects with `id`, `type` and mostly `payload`.  It is a
+--- credential of kind "session" as long as it is connected, and serves the requests of all workers.
 local ws = {}
 
 --- Makes the client of a request a session: answers the websocket handshake, after which the

@@ -218,17 +218,9 @@ static struct session_call *call_of(struct session *s, const struct json_slice *
     return c;
 }
 
-// The slice of a text that has moved from one place to another.
-static struct json_slice moved(struct json_slice slice, const char *from, const char *to)
-{
-    if (slice.type != JSON_NONE)
-        slice.at = to + (slice.at - from);
-    return slice;
-}
-
-// Hands the message just received, which is at `text`, to a call.
-static void pass_on(struct session *s, struct session_call *c, const char *text,
-                    struct json_slice type, struct json_slice payload)
+// Hands the message just received to a call.
+static void pass_on(struct session *s, struct session_call *c, struct json_slice type,
+                    struct json_slice payload)
 {
     struct session_message *m = calloc(1, sizeof(*m));
 
@@ -239,8 +231,8 @@ static void pass_on(struct session *s, struct session_call *c, const char *text,
         upgrade_close(s->upgrade, WEBSOCKET_INTERNAL, "out of memory");
         return;
     }
-    m->type = moved(type, text, m->text);
-    m->payload = moved(payload, text, m->text);
+    m->type = type;
+    m->payload = payload;
     if (session_call_deliver(c, m) && s->full++ == 0)
         upgrade_pause(s->upgrade, true);
 }
@@ -265,7 +257,7 @@ static void on_text(void *ctx, const char *text, size_t len)
     }
     c = call_of(s, &found[0]);
     if (c)
-        pass_on(s, c, text, found[1], found[2]);
+        pass_on(s, c, found[1], found[2]);
 }
 
 // --- the life of a session -----------------------------------------------------------------------

@@ -155,7 +155,8 @@ def test_fragments_and_control_frames_between_messages(proxy, make_page):
 
 def test_text_that_is_not_ascii_arrives_as_it_is(proxy, make_page):
     said = "grüße 你好 \U0001f600 \" \\ \n \u2028 \x7f"
-    page = make_page(proxy).always(answering(text_stream("gemini", said), text_whole("gemini", said)))
+    page = make_page(proxy).always(
+        answering(text_stream("gemini", said), text_whole("gemini", said)))
     answer = proxy.client().request("POST", *asking("gemini", False, text=said))
     assert read_whole("gemini", answer.json())[0] == said
     assert page.requests[0].json()["contents"][0]["parts"][0]["text"] == said
@@ -470,8 +471,8 @@ def test_without_a_key_only_this_machine_may(make_proxy):
         assert status_of(proxy, Origin=f"http://localhost:{proxy.port}") == 101
         assert status_of(proxy, Origin="https://aistudio.google.com") == 403
         assert status_of(proxy, Origin="null") == 403
-        with proxy.client().raw(handshake(proxy).replace(b"Host: localhost", b"Host: evil.example")) \
-                as s:
+        foreign = handshake(proxy).replace(b"Host: localhost", b"Host: evil.example")
+        with proxy.client().raw(foreign) as s:
             assert read_response(s)[0] == 403
 
 

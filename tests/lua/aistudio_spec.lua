@@ -120,7 +120,8 @@ test("a page is sent the request with nothing but the content type", function()
   assert(request.id:match "^%x+%-%x+%-4%x+%-%x+%-%x+$")
   local payload = request.payload
   same(payload.method, "POST")
-  same(payload.url, "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent")
+  same(payload.url, "https://generativelanguage.googleapis.com/v1beta/models/"
+    .. "gemini-2.5-flash:generateContent")
   same(json.encode(payload.headers), '{"Content-Type":["application/json"]}')
   same(json.decode(payload.body), { contents = { { role = "user", parts = { { text = "hi" } } } } })
   assert(payload.sent_at:match "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d+Z$", payload.sent_at)
@@ -161,14 +162,16 @@ end)
 
 test("other dialects are translated both ways", function()
   local state = reset { { "stream_start", {} },
-    { "stream_chunk", { data = 'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]}}],'
-      .. '"usageMetadata":{"promptTokenCount":1,"totalTokenCount":1}}' } },
-    { "stream_chunk", { data = 'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"!"}]},'
-      .. '"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,'
+    { "stream_chunk", { data = 'data: {"candidates":[{"content":{"role":"model",'
+      .. '"parts":[{"text":"Hi"}]}}],"usageMetadata":{"promptTokenCount":1}}' } },
+    { "stream_chunk", { data = 'data: {"candidates":[{"content":{"role":"model",'
+      .. '"parts":[{"text":"!"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,'
+      .. '"candidatesTokenCount":2,'
       .. '"totalTokenCount":3}}' } },
     { "stream_end" } }
   local client = support.ask("POST", "/v1/messages", { ["anthropic-version"] = "2023-06-01" },
-    '{"model":"gemini-2.5-flash","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}')
+    '{"model":"gemini-2.5-flash","max_tokens":9,"stream":true,'
+    .. '"messages":[{"role":"user","content":"x"}]}')
   same(client.status, 200)
   assert(client.sent:find('"text":"Hi"', 1, true))
   assert(client.sent:find('"output_tokens":2', 1, true))
@@ -264,7 +267,8 @@ test("a session needs a key like other routes, unless ws-auth is off", function(
     return client.status, state.accepted[1], client
   end
   same(connect { keys = { "k" } }, 401)
-  local status, accepted = connect({ keys = { "k" } }, "/v1/ws?auth_token=k", { origin = "https://x" })
+  local status, accepted = connect({ keys = { "k" } }, "/v1/ws?auth_token=k",
+    { origin = "https://x" })
   same({ status, accepted }, { 101, { provider = "aistudio", keyed = true } })
   same(connect({ keys = { "k" } }, "/v1/ws?auth_token=wrong"), 401)
   -- Without a key: only this machine.

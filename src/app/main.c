@@ -124,17 +124,6 @@ static const char *unsupported_store(void)
     return NULL;
 }
 
-static void block_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
 static int serve(const struct command_line *line)
 {
     struct cliproxy_options options = {
@@ -157,8 +146,6 @@ static int serve(const struct command_line *line)
         return deploy && strcmp(deploy, "cloud") == 0 ? wait_for_signal() : 1;
     }
     code = cliproxy_run(proxy);
-    // All is served: an impatient second signal must not turn a clean end into a kill.
-    block_signals();
     cliproxy_free(proxy);
     return code;
 }

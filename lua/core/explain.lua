@@ -17,10 +17,10 @@
 --- | unusable    | token files that offer no account: `file`, `problem`                       |
 --- | server      | `version` and `address` of the one that answered                           |
 ---
---- A candidate: `provider`, `credential`, `id`, `kind`, `model` (upstream's name), `verdict` ("kept",
---- "refused"), `reason` (a code) and `why` of a refusal, `seconds` left, what the upstream `said`,
---- `fix` (what would help), `priority`, `weight`, `position`, `route` ("as it is", "translated"),
---- `notes`.
+--- A candidate: `provider`, `credential`, `id`, `kind`, `model` (upstream's name), `verdict`
+--- ("kept", "refused"), `reason` (a code) and `why` of a refusal, `seconds` left, what the upstream
+--- `said`, `fix` (what would help), `priority`, `weight`, `position`, `route` ("as it is",
+--- "translated"), `notes`.
 
 local config = require "config"
 local credentials = require "credentials"
@@ -219,11 +219,11 @@ local function why_first(order, rows, plan)
   if first.priority > second.priority then
     return format("its priority is the highest (%d)", first.priority)
   end
+  local why = plan.strategy
+    .. (plan.strategy == "fill-first" and ": the first one that can" or ": it is its turn")
   local routing = config.values.routing or {}
-  return plan.strategy .. (plan.strategy == "fill-first" and ": the first one that can"
-    or ": it is its turn")
-    .. (routing["session-affinity"] ~= false and "; conversations that have begun stay where they are"
-      or "")
+  if routing["session-affinity"] == false then return why end
+  return why .. "; conversations that have begun stay where they are"
 end
 
 -- The candidates of a resolution: appends the usable ones in order and the refused ones to `rows`.

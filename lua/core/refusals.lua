@@ -29,7 +29,7 @@ function M.span(seconds)
   return (text:gsub(" 0%a$", ""))
 end
 
--- --- where an account comes from ------------------------------------------------------------------
+-- --- where an account comes from -----------------------------------------------------------------
 
 --- The configuration, as a message names it.
 --- @return string
@@ -64,7 +64,7 @@ function M.login_of(credential)
   return flag and "cli-proxy-api " .. flag or nil
 end
 
--- --- refusals ---------------------------------------------------------------------------------------
+-- --- refusals ------------------------------------------------------------------------------------
 
 local function set_key(credential, key, value)
   if is_file(credential) then

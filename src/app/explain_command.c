@@ -27,9 +27,9 @@ enum {
 
 // --- the command line --------------------------------------------------------------------------
 
-static const char *const dialects[] = {"chat",       "completions", "responses",       "codex",
-                                       "anthropic",  "gemini",      "gemini_cli",      "openai",
-                                       "claude",     "gemini-cli",  "openai-response", NULL};
+static const char *const dialects[] = {"chat",      "completions", "responses",       "codex",
+                                       "anthropic", "gemini",      "gemini_cli",      "openai",
+                                       "claude",    "gemini-cli",  "openai-response", NULL};
 
 static int usage_error(const char *format, const char *what)
 {
@@ -307,7 +307,7 @@ static bool make_path(const struct explain_options *options, char *path, size_t 
     return fits;
 }
 
-// --- printing --------------------------------------------------------------------------------------
+// --- printing ----------------------------------------------------------------------------------
 
 static bool wants_colour(void)
 {

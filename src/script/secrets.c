@@ -244,7 +244,7 @@ bool secrets_redact(struct script_state *s, const char *text, size_t len, const 
     return r.found;
 }
 
-// --- failures --------------------------------------------------------------------------------------
+// --- failures ----------------------------------------------------------------------------------
 
 static void hide_field(struct buf *text, const struct server_field *f)
 {

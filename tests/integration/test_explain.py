@@ -458,8 +458,8 @@ def test_a_client_that_leaves_is_told(two, upstream):
 # --- the command line -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments", [
-    [], ["--json"], ["a", "b"], ["a", "--request", "x"], ["--request"], ["--dialect", "klingon", "a"],
-    ["a", "--nothing"], ["a", "--dialect"], [""]])
+    [], ["--json"], ["a", "b"], ["a", "--request", "x"], ["--request"],
+    ["--dialect", "klingon", "a"], ["a", "--nothing"], ["a", "--dialect"], [""]])
 def test_wrong_usage_is_2(tmp_path, arguments):
     done = runner.run("explain", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and "usage" in done.stderr

@@ -389,7 +389,8 @@ def account(kind, expiry):
               "email": "ann@example.com", "expired": expiry, "last_refresh": "2025-01-01T00:00:00Z",
               "proxy_url": "", "device_secret": DEVICE}
     return {
-        "claude": {"type": "claude", **tokens}, "codex": {"type": "codex", "account_id": "an-account", **tokens},
+        "claude": {"type": "claude", **tokens},
+        "codex": {"type": "codex", "account_id": "an-account", **tokens},
         "qwen": {"type": "qwen", "resource_url": "portal.qwen.ai", **tokens},
         "iflow": {"type": "iflow", **tokens, "api_key": API_KEY},
         "cookie": {"type": "iflow", "email": "ann@example.com", "api_key": API_KEY,

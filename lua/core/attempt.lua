@@ -200,7 +200,10 @@ function M.read_whole(candidate, response)
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")
   end
-  if found ~= nil and found ~= json.null then
+  local inspect = candidate.provider.inspect
+  local problem = inspect and inspect(text)
+  if problem then return nil, problem end
+  if found ~= nil and found ~= json.null or dialect == "chat" and chat.is_error(text) then
     return nil, dialects.problem(dialect, dialect == "responses" and "error" or "", text)
   end
   return text, nil, model, whole

@@ -34,6 +34,23 @@ function M.request(call, candidate)
   return chat_request.new(call, candidate)
 end
 
+-- What the service's own numbers mean.
+local codes = { [434] = 401, [438] = 401, [439] = 401, [449] = 429, [435] = 404 }
+
+--- Errors come with status 200 too: `{"status":"434","msg":"Invalid apiKey","body":null}`.
+--- @param text string
+--- @return Problem?
+function M.inspect(text)
+  local _, code, message, choices = json.peek(text, "status", "msg", "choices")
+  if choices ~= nil or type(message) ~= "string" then return nil end
+  local number = tonumber(code)
+  local status = codes[number] or 502
+  local problem = errors.new("upstream", ("%s (iFlow's error %s)"):format(message, tostring(code)),
+    { status = status, in_answer = true })
+  if number == 435 then problem.verdict = "unsupported" end
+  return problem
+end
+
 --- @param status integer
 --- @param body string
 --- @param response Response

@@ -68,7 +68,7 @@ function M.prepare(_, _, body)
     if json.type(message) ~= "object" then return body end
   end
   local changed = with_one_system(messages)
-  return changed and assert(json.splice(body, "messages", json.encode(changed))) or body
+  return changed and assert(json.splice(body, "messages", changed)) or body
 end
 
 -- --- the call ----------------------------------------------------------------------------------------

@@ -83,6 +83,15 @@ static int usage_error(const char *format, const char *what)
     return 2;
 }
 
+static bool read_port(const char *text, int *port)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+
+    *port = (int)number;
+    return end > text && *end == '\0' && number >= 1 && number <= 65535;
+}
+
 static int set_flag(struct command_line *out, const struct flag *flag, const char *value,
                     enum flag_id *login)
 {
@@ -100,8 +109,7 @@ static int set_flag(struct command_line *out, const struct flag *flag, const cha
         out->no_browser = true;
         break;
     case FLAG_PORT:
-        out->callback_port = atoi(value);
-        if (out->callback_port < 1 || out->callback_port > 65535)
+        if (!read_port(value, &out->callback_port))
             return usage_error("invalid port '%s' for --oauth-callback-port", value);
         break;
     case FLAG_CHECK:

@@ -9,6 +9,7 @@
 #include "script/accounts.h"
 #include "script/credentials.h"
 #include "script/host.h"
+#include "script/secrets.h"
 #include "script/state.h"
 #include "script/task.h"
 #include "store/store.h"
@@ -62,6 +63,18 @@ static int l_call(lua_State *L)
     return l_take_code(L, LUA_OK, (lua_KContext)c);
 }
 
+// Says why it failed, to people: without secrets.
+static void tell_failure(struct command *c, const char *message)
+{
+    struct buf clean;
+
+    buf_init(&clean, 64 * 1024);
+    if (secrets_redact(c->state, message, strlen(message), NULL, &clean))
+        message = buf_cstr(&clean);
+    buf_puts(c->error, message ? message : "out of memory");
+    buf_deinit(&clean);
+}
+
 static void on_end(struct task *t, enum task_result result, const char *message)
 {
     struct command *c = t->owner;
@@ -69,7 +82,7 @@ static void on_end(struct task *t, enum task_result result, const char *message)
     c->over = true;
     if (result == TASK_FAILED || result == TASK_STOPPED) {
         c->code = COMMAND_BROKE;
-        buf_puts(c->error, message);
+        tell_failure(c, message);
     } else if (result == TASK_CANCELLED) {
         c->code = COMMAND_INTERRUPTED;
     }

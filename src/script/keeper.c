@@ -15,6 +15,7 @@ struct keeper {
     struct mailbox *box; // of the host; kept for senders on other threads
     struct states states;
     struct task *run; // of the current state, NULL when it has ended
+    size_t unanswered; // calls
     bool started, stopped;
 };
 
@@ -111,9 +112,11 @@ static void on_call_end(struct task *t, enum task_result result, const char *mes
     struct keeper_call *call = t->owner;
 
     log_end(t->state, result, message);
-    if (call)
-        refuse(call,
-               result == TASK_CANCELLED ? "the proxy is stopping" : "internal error, see the log");
+    if (!call)
+        return;
+    call->keeper->unanswered--;
+    refuse(call,
+           result == TASK_CANCELLED ? "the proxy is stopping" : "internal error, see the log");
 }
 
 bool keeper_reply(struct script_state *state, bool fine, const char *text, size_t len)
@@ -124,6 +127,7 @@ bool keeper_reply(struct script_state *state, bool fine, const char *text, size_
     if (!call)
         return false;
     t->owner = NULL;
+    call->keeper->unanswered--;
     answer(call, fine, text, len);
     return true;
 }
@@ -189,7 +193,9 @@ static void on_call(struct letter *l)
 
     if (!k->states.current || k->stopped)
         refuse(call, "the proxy is stopping");
-    else if (!start(k, "handle", call, on_call_end))
+    else if (start(k, "handle", call, on_call_end))
+        k->unanswered++;
+    else
         refuse(call, "out of memory");
 }
 
@@ -276,7 +282,7 @@ void keeper_drain(struct keeper *k)
 
 size_t keeper_busy(const struct keeper *k)
 {
-    return states_tasks(&k->states) - (k->run ? 1 : 0);
+    return k->unanswered;
 }
 
 void keeper_stop(struct keeper *k)

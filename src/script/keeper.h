@@ -61,7 +61,8 @@ bool keeper_reply(struct script_state *state, bool fine, const char *answer, siz
 // Ends run(); calls under way go on: see keeper_busy().
 void keeper_drain(struct keeper *k);
 
-// Calls that have not ended.
+// Calls that are not answered yet.  What goes on after its answer (a login that waits for somebody)
+// holds up nothing.
 size_t keeper_busy(const struct keeper *k);
 
 // Ends all tasks and closes the handles; then run the loop until keeper_closed(), and free.

@@ -230,7 +230,7 @@ static int l_respond(lua_State *L)
     const char *body = luaL_optlstring(L, 4, "", &len);
 
     l_add_fields(L, c, 3);
-    server_respond(c->req, status, c->fields.data, c->fields.len, body, len);
+    server_respond(c->req, status, c->fields.len ? c->fields.data : "", c->fields.len, body, len);
     buf_deinit(&c->fields);
     return 0;
 }
@@ -242,7 +242,7 @@ static int l_start(lua_State *L)
     int status = l_check_status(L);
 
     l_add_fields(L, c, 3);
-    server_start(c->req, status, c->fields.data, c->fields.len);
+    server_start(c->req, status, c->fields.len ? c->fields.data : "", c->fields.len);
     buf_deinit(&c->fields);
     return 0;
 }

@@ -50,6 +50,30 @@ static void test_ids_are_stable_and_follow_the_parts(void **state)
     credentials_unref(b);
 }
 
+static void test_a_key_of_an_entry_may_have_a_weight_of_its_own(void **state)
+{
+    struct credential_set *set = credentials_of("openai-compatibility:\n"
+                                                "  - base-url: https://acme.example/v1\n"
+                                                "    weight: 2\n"
+                                                "    api-key-entries:\n"
+                                                "      - {api-key: first-secret, weight: 5}\n"
+                                                "      - {api-key: other-secret}\n");
+    int own = 0;
+
+    (void)state;
+    assert_int_equal(set->count, 2);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct credential *c = &set->items[i];
+
+        if (strcmp(c->secret, "first-secret") == 0)
+            own = (int)c->weight->integer;
+        else
+            assert_null(c->weight);
+    }
+    assert_int_equal(own, 5);
+    credentials_unref(set);
+}
+
 static void test_an_entry_without_keys_is_one_keyless_credential(void **state)
 {
     struct credential_set *set = credentials_of("openai-compatibility:\n"
@@ -185,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_are_stable_and_follow_the_parts),
+        cmocka_unit_test(test_a_key_of_an_entry_may_have_a_weight_of_its_own),
         cmocka_unit_test(test_an_entry_without_keys_is_one_keyless_credential),
         cmocka_unit_test(test_the_token_of_a_login_in_a_keys_place_is_told_to_scripts),
         cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_known),

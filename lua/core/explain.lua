@@ -181,8 +181,10 @@ local function configured()
 end
 
 -- Decides on a candidate of the resolution: `kept` gets it unless it is refused.
-local function judge(candidate, row, kept, live)
-  local refusal = refusals.of(candidate, live)
+local function judge(candidate, row, kept, live, dialect)
+  local kept_out, all = refusals.admission(candidate, dialect)
+  if kept_out and not all then table.insert(row.notes, kept_out) end
+  local refusal = refusals.of(candidate, live, dialect)
   if not refusal then
     row.verdict, kept[candidate] = "kept", true
     return
@@ -235,7 +237,7 @@ local function add_candidates(rows, resolution, dialect, suffix, live)
     local row = describe(candidate, dialect, suffix)
     row.notes = notes_of(candidate.credential, live)
     row_of[candidate] = row
-    judge(candidate, row, kept, live)
+    judge(candidate, row, kept, live, dialect)
   end
   if live then
     order = turns.order(resolution, kept)

@@ -171,6 +171,19 @@ test("a client's dialect tells whether bytes go through", function()
   same(about("m", "anthropic").candidates[1].route, "translated")
 end)
 
+test("accounts that only Claude Code may use say so", function()
+  given({ account("claude-ann.json", nil, { kind = "oauth", provider = "claude", name = "claude",
+    label = "ann@example.com",
+    entry = { models = { { name = "claude-opus-4-20250514", alias = "m" } } } }) },
+    { ["claude-oauth-clients"] = "claude-code-only" })
+  local why = "kept for Claude Code by claude-oauth-clients"
+  local row = about("m", "openai").candidates[1]
+  same({ row.verdict, row.reason, row.why }, { "refused", "not_admitted", why })
+  row = about("m", "claude").candidates[1]
+  same({ row.verdict, row.notes }, { "kept", { why } })
+  same(about("m").candidates[1].notes, { why })
+end)
+
 test("without a server nothing is said of cooldowns and turns", function()
   given { account "a", account "b" }
   local report = explain.report("m", nil, false)

@@ -19,8 +19,8 @@ struct secrets;
 // What the state's configuration holds; made when it is first needed.
 void secrets_free(struct secrets *known);
 
-// Writes the text without secrets to `out` (cleared first).  False when there are none in it, or no
-// room: `out` is of no use then.  `own` is one more secret, or NULL.
+// Writes the text without secrets to `out` (cleared first; `***` alone where there is no room).
+// False when there are none in it: `out` is of no use then.  `own` is one more secret, or NULL.
 bool secrets_redact(struct script_state *s, const char *text, size_t len, const char *own,
                     struct buf *out);
 

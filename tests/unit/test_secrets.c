@@ -83,6 +83,17 @@ static void a_secret_of_ones_own_is_taken_out(void **state)
     becomes("with tiny in it", "tiny", "with tiny in it");
 }
 
+static void without_room_nothing_is_shown(void **state)
+{
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 10);
+    assert_true(secrets_redact(world.state, "the client-key-0123", 19, NULL, &out));
+    assert_string_equal(buf_cstr(&out), "***");
+    buf_deinit(&out);
+}
+
 static void replacing_works_at_the_edges(void **state)
 {
     static const char *const texts[][2] = {{"abcdefgh", "***"},    {"abcdefghabcdefgh", "******"},
@@ -109,6 +120,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_form_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(the_longer_one_goes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_secret_of_ones_own_is_taken_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_room_nothing_is_shown, setup, teardown),
         cmocka_unit_test(replacing_works_at_the_edges),
     };
 

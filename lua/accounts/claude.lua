@@ -1,6 +1,7 @@
 --- Claude accounts (Pro, Max, Team): their token files, refresh and login.
 
 local calls = require "lib.token_calls"
+local crypto = require "crypto"
 local oauth = require "lib.oauth"
 local timer = require "timer"
 
@@ -56,7 +57,9 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token) or given(document.refreshToken)
-  if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
+  if not token then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local request = {
     url = TOKEN, document = document,
     json = {
@@ -70,7 +73,9 @@ function M.refresh(document)
     data, problem = calls.refresh(request, token, final)
   end
   if not data then return nil, problem end
-  if not given(data.access_token) then return nil, { message = "the answer has no access token" } end
+  if not given(data.access_token) then
+    return nil, { message = "the answer has no access token" }
+  end
   local members = tokens_of(data, timer.wall())
   add_owner(members, data)
   return members
@@ -107,6 +112,23 @@ function login.begin(session)
   return true
 end
 
+local function saved(document)
+  local email, organization = document.email, document.organization_uuid
+  if not email then return nil, "the account has no email address, so its file has no name" end
+  local for_file = calls.for_file(email)
+  return {
+    name = "claude-" .. for_file .. ".json", document = document,
+    -- One person may belong to several organizations, each with a plan of its own.
+    other_name = organization and "claude-" .. crypto.sha256_hex(organization):sub(1, 8) .. "-"
+      .. for_file .. ".json",
+    same = function(other)
+      local theirs = given(other.organization_uuid)
+      return other.type == "claude" and other.email == email
+        and (not theirs or not organization or theirs == organization)
+    end,
+  }
+end
+
 --- @param session table
 --- @param code string  may be `code#state`
 --- @param options LoginOptions
@@ -127,12 +149,7 @@ function login.finish(session, code, options)
   document.id_token = ""
   add_owner(document, data)
   add_profile(document, options)
-  local email = document.email
-  if not email then return nil, "the account has no email address, so its file has no name" end
-  return {
-    name = "claude-" .. calls.for_file(email) .. ".json", document = document,
-    same = function(other) return other.type == "claude" and other.email == email end,
-  }
+  return saved(document)
 end
 
 return M

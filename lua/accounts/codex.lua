@@ -74,7 +74,9 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token)
-  if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
+  if not token then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local data, problem = calls.refresh({
     url = TOKEN, document = document,
     form = {
@@ -92,7 +94,7 @@ function M.refresh(document)
   }
 end
 
--- --- logins -----------------------------------------------------------------------------------------
+-- --- logins -------------------------------------------------------------------------------------
 
 -- `plus` of "codex-<account>-<email>-plus.json": one run of anything else is one hyphen.
 local function plain_plan(plan)
@@ -111,7 +113,9 @@ end
 local function saved(data)
   local now, owner = timer.wall(), owner_of(data.id_token)
   local account = owner.account or owner_of(data.access_token).account
-  if not owner.email then return nil, "the account has no email address, so its file has no name" end
+  if not owner.email then
+    return nil, "the account has no email address, so its file has no name"
+  end
   if not account then return nil, "the login names no ChatGPT account" end
   return {
     name = "codex-" .. calls.for_file(owner.email) .. ".json",

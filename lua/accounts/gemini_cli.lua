@@ -1,5 +1,6 @@
 --- Google accounts for Code Assist: token files, refresh, and the login of Gemini CLI.
 
+local google = require "lib.google"
 local json = require "json"
 local models = require "models.google"
 local oauth = require "lib.oauth"
@@ -11,13 +12,9 @@ local concat, lower = table.concat, string.lower
 
 local M = { type = "gemini", ahead = 300 }
 
-local assist = models.code_assist
+local assist, given = models.code_assist, google.text
 
--- --- token files ------------------------------------------------------------------------------------
-
-local function given(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
+-- --- token files ---------------------------------------------------------------------------------
 
 -- The token proper, and a reader of its members: they may also stand at the top.
 local function token_of(document)
@@ -117,7 +114,7 @@ function M.refresh(document)
   return changes
 end
 
--- --- login ------------------------------------------------------------------------------------------
+-- --- login ---------------------------------------------------------------------------------------
 
 local function words_of(text)
   local words = {}
@@ -222,7 +219,8 @@ local function exchange(session, code)
   local data, problem = token_calls.exchange {
     url = assist.token_url,
     form = {
-      grant_type = "authorization_code", code = code, redirect_uri = session.redirect_uri,
+      grant_type = "authorization_code", code = code,
+      redirect_uri = session.pasted and assist.code_uri or session.redirect_uri,
       client_id = assist.client_id, client_secret = assist.client_secret,
       code_verifier = session.verifier,
     },
@@ -266,27 +264,31 @@ M.login = {
   title = "Gemini",
   port = 8085,
   path = "/oauth2callback",
-  headless_uri = assist.headless_uri,
   notice = "Google ended Gemini CLI logins of individuals (free, AI Pro, AI Ultra) on 2026-06-18. "
     .. "Seats of Code Assist\nStandard and Enterprise still work, with a project of their own; for "
     .. "all others there are API keys (gemini-api-key).\nWhat you do with the account through this "
     .. "program is subject to Google's terms of service.",
 }
 
---- @param session table
+local function browser_url(session, redirect_uri)
+  return assist.browser_url .. "?" .. oauth.query {
+    client_id = assist.client_id, redirect_uri = redirect_uri, response_type = "code",
+    scope = concat(assist.scopes, " "), access_type = "offline", prompt = "consent",
+    state = session.state, code_challenge = session.challenge, code_challenge_method = "S256",
+  }
+end
+
+--- @param session LoginSession
 --- @param options LoginOptions
 --- @return boolean
 function M.login.begin(session, options)
   session.redirect_uri = options.redirect_uri
-  session.url = assist.browser_url .. "?" .. oauth.query {
-    client_id = assist.client_id, redirect_uri = options.redirect_uri, response_type = "code",
-    scope = concat(assist.scopes, " "), access_type = "offline", prompt = "consent",
-    state = session.state, code_challenge = session.challenge, code_challenge_method = "S256",
-  }
+  session.url = browser_url(session, options.redirect_uri)
+  session.code_url = browser_url(session, assist.code_uri)
   return true
 end
 
---- @param session table
+--- @param session LoginSession
 --- @param code string
 --- @param options LoginOptions
 --- @return Saved?

@@ -25,7 +25,8 @@ local AHEAD = 10
 local M = {}
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
--- missing (it was not there at the last look), unsaved (its text could not be written).
+-- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
+-- is being written now), written (how often it was).
 local known = {}
 
 -- --- kinds ---------------------------------------------------------------------------------------
@@ -85,7 +86,10 @@ local function examine(entry)
   end
   entry.kind = kind_of(lower(document.type))
   if not entry.kind then
-    entry.problem = "nothing here knows the type " .. document.type
+    -- A word may be repeated; what was put there by mistake may not.
+    local word = document.type:match "^%a[%w_%-]*$"
+    entry.problem = word and #word <= 24 and "nothing here knows the type " .. word
+      or "nothing here knows its type"
     return
   end
   local fine, list, why = pcall(entry.kind.read, document, entry.name)
@@ -127,7 +131,7 @@ function M.take(name, text)
   examine(entry)
   if before and entry.document and token_files.refresh_token(entry.document) ~= before then
     -- What happened before a new login says nothing about the account any more.
-    for _, account in ipairs(entry.accounts) do cooldowns.forget(M.id_of(entry, account)) end
+    cooldowns.forget(name)
   end
   local level = entry.problem and log.warn or log.info
   level("auth file %s (%s), %s", verb, name, describe(entry))
@@ -199,14 +203,14 @@ end
 -- Reads a file.  A refresh may replace it while it is read: then what was read is older than what is
 -- known.
 local function read(name)
-  local text, problem
+  local text, problem, entry
   repeat
-    local before = known[name] and known[name].text
+    entry = known[name]
+    local before, saving = entry and entry.text, entry and entry.saving
     text, problem = token_files.read(M.path_of(name))
-    local entry = known[name]
-  until not entry or entry.text == before
-  local entry = known[name]
-  if entry and entry.unsaved then return entry.text end
+    entry = known[name]
+  until not entry or entry.saving or entry.text == before and not saving
+  if entry and (entry.unsaved or entry.saving) then return entry.text end
   return text, problem
 end
 
@@ -255,6 +259,17 @@ function M.scan(force)
   if not fine then error(problem, 0) end
 end
 
+--- The files that offer no account, and why.
+--- @return {file: string, problem: string}[]
+function M.unusable()
+  local list = {}
+  for name, entry in pairs(known) do
+    if entry.problem then list[#list + 1] = { file = name, problem = entry.problem } end
+  end
+  table.sort(list, function(a, b) return a.file < b.file end)
+  return list
+end
+
 --- Looks again after a moment.
 function M.rescan()
   timer.sleep(REMOVAL + 0.1)
@@ -268,9 +283,10 @@ end
 --- @param text string
 function M.keep(entry, text)
   local old = entry.text
-  entry.text = text
+  entry.text, entry.saving = text, true
   examine(entry)
   local ok, err = token_files.write(M.path_of(entry.name), text, old)
+  entry.saving = nil
   entry.unsaved = not ok or nil
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "

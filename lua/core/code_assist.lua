@@ -1,5 +1,5 @@
---- What Gemini CLI in Code Assist mode asks besides generating: handed to Google as it came, with the
---- client's own token, and the answer handed back.
+--- What Gemini CLI in Code Assist mode asks besides generating: handed to Google as it came, with
+--- the client's own token, and the answer handed back.
 
 local calls = require "core.calls"
 local config = require "config"

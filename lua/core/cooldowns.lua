@@ -13,10 +13,11 @@
 
 local classes = require "models.cooldowns"
 local config = require "config"
+local keeper = require "keeper"
 local store = require "store"
 local timer = require "timer"
 
-local format, match, sub = string.format, string.match, string.sub
+local find, format, match, sub = string.find, string.format, string.match, string.sub
 local max, min = math.max, math.min
 local get = store.get
 
@@ -33,13 +34,17 @@ local TRANSIENT_MAX = 1800
 local LONG, PROBE_EVERY = 3600, 1800
 local LAST_MAX = 200
 
-local M = {}
+--- The key that is there while the keeper is about to save what changed (core.cooldown_file).
+local M = { SAVING = "cooldowns-saving" }
 
 -- Read so far: records by key, false where there is none.
 local known, version = {}, nil
 
 local function changed()
   store.add(CHANGES)
+  if config.values["save-cooldown-status"] and store.claim(M.SAVING, true, 30) then
+    keeper.post("cooldowns", "")
+  end
 end
 
 local function parse(value, left)
@@ -68,14 +73,10 @@ local function read(key)
   return record or nil
 end
 
-local function key_of(credential_id)
-  return "cool:" .. credential_id
-end
-
 local function wide_key(candidate)
   local key = candidate.wide
   if not key then
-    key = key_of(candidate.credential.id)
+    key = "cool:" .. candidate.credential.id
     candidate.wide = key
   end
   return key
@@ -187,13 +188,15 @@ function M.failed(candidate, verdict, problem, since, last, spared)
   local class = classes[verdict]
   if not class or problem.scope == "request" or M.is_off(candidate) then return end
   if class.spares and spared then return end
-  local key = problem.scope == "credential" and wide_key(candidate) or candidate.cool
+  local wide = class.wide or problem.scope == "credential"
+  local key = wide and wide_key(candidate) or candidate.cool
   last = sub(last, 1, LAST_MAX)
   local seconds = hinted(class, problem)
   if not seconds and class.from then return grow(candidate, key, class, verdict, since, last) end
-  local usual = not class.from and fixed(class)
-  seconds = seconds and (usual or class.from) and seconds or usual
-  if not seconds then return end
+  local usual = fixed(class)
+  -- A hint does not bring back what was switched off.
+  if not class.from and not usual then return end
+  seconds = seconds or usual
   M.look()
   -- Older evidence does not shorten what newer evidence made long.
   local record = read(key)
@@ -226,9 +229,9 @@ function M.succeeded(candidate, since)
   end
 end
 
--- The records of one credential by key, read afresh.
-local function keys_of(credential_id)
-  local key = key_of(credential_id)
+-- The keys of one credential, behind any prefix of the table above.
+local function keys_of(prefix, credential_id)
+  local key = prefix .. credential_id
   local keys = store.keys(key .. ":")
   keys[#keys + 1] = key
   return keys, #key + 2
@@ -247,7 +250,7 @@ end
 --- @param credential_id string
 --- @return Rest[]
 function M.describe(credential_id)
-  local keys, at = keys_of(credential_id)
+  local keys, at = keys_of("cool:", credential_id)
   local list, now = {}, timer.now()
   for _, key in ipairs(keys) do
     local value, left = get(key)
@@ -266,12 +269,43 @@ function M.describe(credential_id)
 end
 
 --- Forgets all that is held against a credential: somebody logged in anew, or says so.
---- @param credential_id string
+--- @param credential_id string  of a token file: all its accounts
 function M.forget(credential_id)
   for _, prefix in ipairs { "cool:", "level:", "probe:cool:" } do
-    store.set(prefix .. credential_id, nil)
-    for _, key in ipairs(store.keys(prefix .. credential_id .. ":")) do store.set(key, nil) end
+    for _, key in ipairs(keys_of(prefix, credential_id)) do store.set(key, nil) end
+    for _, key in ipairs(store.keys(prefix .. credential_id .. "#")) do store.set(key, nil) end
   end
+  changed()
+end
+
+--- Everybody who rests.
+--- @return {key: string, reason: string, left: number, seconds: number, last: string}[]
+function M.all()
+  local list = {}
+  for _, key in ipairs(store.keys "cool:") do
+    local value, left = get(key)
+    local record = type(value) == "string" and parse(value, left or 0)
+    if record then
+      list[#list + 1] = {
+        key = key, reason = record.reason, left = left or 0, seconds = record.seconds,
+        last = record.last,
+      }
+    end
+  end
+  return list
+end
+
+--- Takes up what was known before a restart.
+--- @param key string  as `all` gave it
+--- @param reason string
+--- @param left number
+--- @param seconds number  when it began
+--- @param last string
+function M.restore(key, reason, left, seconds, last)
+  if not find(key, "^cool:") or not classes[reason] then return end
+  store.claim(key, format("%s %.3f %.3f %s", reason, timer.now() - max(0, seconds - left), seconds,
+    sub(last, 1, LAST_MAX)), min(left, HINT_MAX))
+  if seconds > LONG then store.claim("probe:" .. key, true, PROBE_EVERY) end
   changed()
 end
 

@@ -1,7 +1,7 @@
 --- `request-scoped-errors`: what the user says certain upstream errors mean.
 ---
---- A rule has a `status`, `match` (texts that may occur) or `match-regexr` (regular expressions), and
---- an `action`.  The rules of an entry come first, then those of its kind of login.
+--- A rule has a `status`, `match` (texts that may occur) or `match-regexr` (regular expressions),
+--- and an `action`.  The rules of an entry come first, then those of its kind of login.
 
 local config = require "config"
 local log = require "log"

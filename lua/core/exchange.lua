@@ -158,7 +158,7 @@ function M.compact(call)
   M.prepare(call)
   return retry.run(call, resolution, function(_, candidate)
     if candidate.provider.variant ~= "codex" then
-      unknown.verdict = "request"
+      unknown.verdict = "other" -- somebody else may have it
       return unknown
     end
     return serve_once(whole, call, candidate)
@@ -176,7 +176,8 @@ function M.fail(call, problem)
   local bytes = errors.event(problem, call.dialect, {
     sequence = relay and relay.events or call.events or 0,
     failed_only = call.base == "responses" and M.is_codex(client),
-    model = call.model, created = math.floor(timer.wall()), id = client.id,
+    model = call.model, created = math.floor(timer.wall()),
+    id = call.answer_id or "resp_" .. client.id,
   })
   local frames = call.framing
   client:write(frames and frames:problem(bytes) or bytes)

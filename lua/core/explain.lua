@@ -14,6 +14,8 @@
 --- | next        | of the candidate that is asked first: `credential`, `provider`, `why`      |
 --- | nearest     | known names like an unknown one                                            |
 --- | providers   | what is configured: `name`, number of `accounts` and of `models`           |
+--- | unusable    | token files that offer no account: `file`, `problem`                       |
+--- | server      | `version` and `address` of the one that answered                           |
 ---
 --- A candidate: `provider`, `credential`, `id`, `kind`, `model` (upstream's name), `verdict` ("kept",
 --- "refused"), `reason` (a code) and `why` of a refusal, `seconds` left, what the upstream `said`,
@@ -122,24 +124,6 @@ local function provider_of(credential)
   return fine and provider or nil
 end
 
--- The accounts that have no part in the model, each with the reason.
-local function add_absent(rows, report, resolution, seen)
-  local names = names_of(report.model, resolution)
-  for _, credential in ipairs(credentials.list()) do
-    if not seen[credential.id] then
-      local provider = provider_of(credential)
-      local row = describe({ provider = provider or {}, credential = credential }, nil)
-      refuse(row, provider and refusals.absence(provider, credential, names, report.model)
-        or { reason = "no_script", why = "there is no script for its provider" })
-      if credential.problem and row.reason ~= "other_models" then
-        refuse(row, refusals.needs_login(credential))
-      end
-      row.notes = json.array {}
-      rows[#rows + 1] = row
-    end
-  end
-end
-
 local function add_mock(rows, report)
   local fine, mock = pcall(require, "providers.mock")
   if not fine or not refusals.find_model(mock.models {}, report.model, "id") then return end
@@ -150,6 +134,27 @@ local function add_mock(rows, report)
       or "the mock models go when there is a real account",
     fix = "set `mock: true` in " .. refusals.config_file(),
   }
+end
+
+-- The accounts that have no part in the model, each with the reason; those of other models last.
+local function add_absent(rows, report, resolution, seen)
+  local names, others = names_of(report.model, resolution), {}
+  for _, credential in ipairs(credentials.list()) do
+    if not seen[credential.id] then
+      local provider = provider_of(credential)
+      local row = describe({ provider = provider or {}, credential = credential }, nil)
+      refuse(row, provider and refusals.absence(provider, credential, names, report.model)
+        or { reason = "no_script", why = "there is no script for its provider" })
+      if credential.problem and row.reason ~= "other_models" then
+        refuse(row, refusals.needs_login(credential))
+      end
+      row.notes = json.array {}
+      local list = row.reason == "other_models" and others or rows
+      list[#list + 1] = row
+    end
+  end
+  if not seen.mock then add_mock(rows, report) end
+  table.move(others, 1, #others, #rows + 1, rows)
 end
 
 local function configured()
@@ -284,7 +289,6 @@ function M.report(model, dialect, live)
     report.nearest = json.array(nearest.of(model, registry.get().ids, NEAREST))
   end
   add_absent(report.candidates, report, resolution, seen)
-  if not seen.mock then add_mock(report.candidates, report) end
   return report
 end
 

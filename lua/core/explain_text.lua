@@ -109,7 +109,7 @@ local function facts_of(report)
   else
     rows[#rows + 1] = { "answered by",
       "configuration and files alone; cooldowns and turns are known to a running server only" }
-    rows[#rows + 1] = { "no server", plain(report.without or "none was asked") }
+    rows[#rows + 1] = { "server", plain(report.without or "none was asked") }
   end
   return rows
 end
@@ -154,6 +154,13 @@ function M.report(report, colour)
   if report.nearest[1] then
     lines[#lines + 1] = ""
     lines[#lines + 1] = "Known names like it: " .. plain(concat(report.nearest, ", "))
+  end
+  if report.unusable and report.unusable[1] then
+    lines[#lines + 1] = ""
+    lines[#lines + 1] = "Token files that cannot be used:"
+    for _, row in ipairs(report.unusable) do
+      lines[#lines + 1] = "  " .. plain(row.file .. ": " .. row.problem)
+    end
   end
   if report.resolved.how == "unknown" then
     lines[#lines + 1] = ""

@@ -1,6 +1,7 @@
 --- The scripts of the main thread: looks after accounts, and answers calls of all workers.
 
 local accounts = require "core.accounts"
+local cooldown_file = require "core.cooldown_file"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
@@ -31,6 +32,11 @@ M.calls = {
     accounts.rescan()
     return true
   end,
+  cooldowns = function()
+    cooldown_file.save()
+    return true
+  end,
+  unusable = function() return json.array(accounts.unusable()) end,
   refresh = function(argument) return renewal.refresh(argument) end,
   background = function(argument)
     renewal.background(argument)
@@ -43,6 +49,7 @@ end
 
 --- Runs while this generation is the current one.
 function M.run()
+  cooldown_file.load()
   accounts.scan(true)
   if store.keys("login:")[1] then require("core.login_calls").resume() end
   while true do

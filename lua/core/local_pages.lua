@@ -6,9 +6,12 @@ local access = require "core.access"
 local config = require "config"
 local errors = require "lib.errors"
 local json = require "json"
+local keeper = require "keeper"
 local task = require "task"
 
 local M = {}
+
+local KEEPER_SECONDS = 2
 
 local JSON = { ["Content-Type"] = "application/json; charset=utf-8", ["Cache-Control"] = "no-store" }
 
@@ -31,6 +34,13 @@ local function given(client, name)
   return value ~= "" and value or nil
 end
 
+-- What the keeper knows of token files; nothing when it is busy.
+local function unusable_files()
+  local request <close> = keeper.start("unusable", "")
+  local answer = request:wait(KEEPER_SECONDS)
+  return answer and json.decode(answer) or {}
+end
+
 --- GET /v0/local/explain?model=NAME&dialect=NAME
 M.explain = page(function(client)
   local model = given(client, "model")
@@ -39,6 +49,7 @@ M.explain = page(function(client)
   end
   local report = require("core.explain").report(model, given(client, "dialect"), true)
   report.server = { version = task.version }
+  report.unusable = json.array(unusable_files())
   client:respond(200, JSON, json.encode(report))
 end)
 

@@ -49,16 +49,22 @@ function M.read_pasted(text)
   return { code = found.code, state = found.state, error = problem }
 end
 
+-- The code that a page of the provider showed, pasted alone.
+local function code_alone(line)
+  local code = line:match "^%s*([%w%-._~/+%%]+)%s*$"
+  return code and { code = code, pasted = true }
+end
+
 -- Takes a pasted line for the session.
 local function paste(login, session, line)
   if line:find "^%s*$" then return end
-  local given = M.read_pasted(line)
+  local given = M.read_pasted(line) or session.code_url and code_alone(line)
   if not given then
     return say "That has neither a code nor an error in it. Paste the whole address, please:"
   end
   if given.state and given.state ~= session.state then return logins.reject(session, "State code error") end
   logins.deliver { channel = login.channel, state = session.state, code = given.code,
-    error = given.error }
+    error = given.error, pasted = given.pasted }
 end
 
 -- --- waiting ----------------------------------------------------------------------------------------
@@ -77,8 +83,10 @@ local function ticker(login, session)
       say(string.format("Still waiting for you, %.0f s left.", left))
     end
     local pause = math.min(left, limits.tick_seconds)
-    if not listening or now - started < limits.paste_seconds then return timer.sleep(pause) end
-    if not prompted then
+    if not listening or not session.code_shown and now - started < limits.paste_seconds then
+      return timer.sleep(pause)
+    end
+    if not prompted and not session.code_shown then
       prompted = true
       say("If the browser shows an error page, because it runs on another machine, copy the address "
         .. "it\nwas sent to and paste it here:")
@@ -123,6 +131,11 @@ local function show(login, session, port, no_browser)
   elseif from ~= port then
     say(string.format("The provider sends the browser to port %d: something has to lead it to port %d.\n",
       from, port))
+  end
+  if session.code_url and not opened then
+    session.code_shown = true
+    say("Without a way back to this machine, open this address instead, and paste the code that its\n"
+      .. "page shows in the end:\n\n" .. session.code_url .. "\n")
   end
   say("Waiting for the " .. login.title .. " login ...")
 end

@@ -118,7 +118,7 @@ local function answer(state, fields)
 end
 
 --- Takes what a browser brought back.
---- @param given {channel: string?, state: string?, code: string?, error: string?}
+--- @param given {channel: string?, state: string?, code: string?, error: string?, pasted: boolean?}
 --- @return "ok"|"malformed"|"unknown"|"mismatch"|"over"|"empty" outcome
 function M.deliver(given)
   if not M.is_state(given.state) then return "malformed" end
@@ -129,7 +129,8 @@ function M.deliver(given)
     return "mismatch"
   end
   if not given.code and not given.error then return "empty" end
-  return answer(given.state, { code = given.code, error = given.error }) and "ok" or "over"
+  local fields = { code = given.code, error = given.error, pasted = given.pasted }
+  return answer(given.state, fields) and "ok" or "over"
 end
 
 --- Ends a session that waits, because what came back cannot be right.
@@ -212,9 +213,10 @@ local function from_browser(login, session, options, tick)
   if not store.claim("login-taken:" .. session.state, true, limits.session_seconds) then
     return nil, HANDED_OVER
   end
-  local saved, message = login.finish(session, found.code, options)
+  session.pasted = found.pasted
+  local saved, message, detail = login.finish(session, found.code, options)
   if saved then return saved end
-  return nil, problem_of(message or "Failed to exchange authorization code for tokens")
+  return nil, problem_of(message or "Failed to exchange authorization code for tokens", detail)
 end
 
 -- Asks the provider, at the interval it wants, whether the person has agreed.

@@ -75,8 +75,11 @@ end
 
 local function renamed(list, alias)
   local name, id = given(alias.name), given(alias.alias)
-  if not name or not id or lower(name) == lower(id) then return nil end
-  local model = with_id(list, name) or unlisted(list, name)
+  if not name then return nil end
+  id = id or name
+  local model = with_id(list, name)
+  if lower(name) == lower(id) then return not model and unlisted(list, name) or nil end
+  model = model or unlisted(list, name)
   local made = copy_of(model)
   made.id, made.upstream, made.hidden = id, model.upstream or model.id, nil
   made.display_name = given(alias["display-name"]) or model.display_name
@@ -99,22 +102,24 @@ local function with_aliases(list, ...)
   return table.move(more, 1, #more, #all + 1, all)
 end
 
--- The models of a login: names in its file do not replace the provider's list, as those of a key do.
-local function of_login(provider, credential)
+-- The models of a login: names in its file do not replace the provider's list as those of a key do.
+local function of_login(provider, credential, everything)
   local bare, entry = copy_of(credential), copy_of(credential.entry)
   bare.entry, entry.models = entry, nil
-  local list = without_excluded(credential, provider.models(bare))
+  local list = provider.models(bare)
+  if not everything then list = without_excluded(credential, list) end
   return with_aliases(list, credential.entry.models or {},
     for_channel("oauth-model-alias", credential) or {})
 end
 
 --- @param provider Provider
 --- @param credential Credential
+--- @param everything boolean?  with the excluded ones
 --- @return Model[]
-function M.models(provider, credential)
-  local list = credential.kind == "oauth" and of_login(provider, credential)
+function M.models(provider, credential, everything)
+  local list = credential.kind == "oauth" and of_login(provider, credential, everything)
     or provider.models(credential)
-  return without_excluded(credential, list)
+  return everything and list or without_excluded(credential, list)
 end
 
 return M

@@ -113,19 +113,16 @@ end
 -- A watched event: an error, or usage.  Returns the problem, or nothing.
 local function watched(call, relay, name, data)
   local base = call.base
+  local said = attempt.inside(call.candidate, data)
+  local problem = dialects.problem(base, name, said)
+  if problem then return problem end
   if base == "chat" then
-    if chat.is_error(data) then return errors.from_event(data, base) end
     call.usage = data
     if call.usage_added and chat.is_usage_only(data) then return nil end
-  else
-    local said = attempt.inside(call.candidate, data)
-    local problem = dialects.problem(base, name, said)
-    if problem then return problem end
-    if base == "responses" then
-      data = watched_item(call, name, data)
-    elseif dialects.is_final(base, name, said) then
-      call.complete = true
-    end
+  elseif base == "responses" then
+    data = watched_item(call, name, data)
+  elseif dialects.is_final(base, name, said) then
+    call.complete = true
   end
   relay:send(name, data)
 end
@@ -208,6 +205,7 @@ function M.stream(call, candidate)
   call.sent, call.items = true, nil
   local relay = relay_for(call, candidate, response)
   call.relay = relay
+  if call.base == "responses" then call.answer_id = dialects.id_of(held and held[2] or data) end
   for i = 1, held and #held or 0, 2 do relay:send(held[i], held[i + 1]) end
   -- Through the same gate as the others: usage may come first, or the answer be one event.
   call.complete = dialects.is_final(call.base, name, attempt.inside(candidate, data))

@@ -30,10 +30,11 @@ end
 local function ended(credential, result)
   if result.needs_login then
     return errors.new("upstream", ("the login of %s has ended, log in again: %s")
-      :format(credential.label, result.failed), { status = 401, verdict = "unauthorized" })
+      :format(credential.label, result.failed), { status = 401, verdict = "needs_login",
+        scope = "credential" })
   end
   return errors.new("upstream_unreachable", ("the token of %s could not be refreshed: %s")
-    :format(credential.label, result.failed), { verdict = "transient" })
+    :format(credential.label, result.failed), { verdict = "transient", scope = "credential" })
 end
 
 -- Refreshes a token that is used up, or nearly so; nil when it will do.

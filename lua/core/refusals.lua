@@ -4,6 +4,7 @@
 
 local config = require "config"
 local data = require "models.explain"
+local offers = require "core.offers"
 local plans = require "core.plans"
 local selector = require "core.selector"
 
@@ -146,15 +147,20 @@ end
 --- The account has to log in again.
 M.needs_login = owners.needs_login
 
-local function models_of(provider, credential)
-  local fine, list = pcall(provider.models, credential)
+-- All that the provider has for such an account, whatever its settings keep out.
+local function catalogue_of(provider, credential)
+  local settings = { ["excluded-models"] = false }
+  if credential.kind == "oauth" then settings.models = false end
+  local bare = setmetatable({
+    entry = setmetatable(settings, { __index = credential.entry }),
+  }, { __index = credential })
+  local fine, list = pcall(provider.models, bare)
   return fine and list or {}
 end
 
--- The account without a setting of its entry.
-local function without(credential, key)
-  local entry = setmetatable({ [key] = false }, { __index = credential.entry })
-  return setmetatable({ entry = entry }, { __index = credential })
+local function offered_by(provider, credential)
+  local fine, list = pcall(offers.models, provider, credential)
+  return fine and list or {}
 end
 
 --- The model of a list whose `field` is a name, whatever the case.
@@ -170,6 +176,43 @@ function M.find_model(list, name, field)
   end
 end
 
+-- What an account offers under one of some names, and what it has under another name or not at all.
+local function look_up(provider, credential, names)
+  local offered, all = offered_by(provider, credential), catalogue_of(provider, credential)
+  local prefix = (credential.entry.prefix or "") .. "/"
+  local found = {}
+  for _, name in ipairs(names) do
+    if #prefix > 1 and sub(name, 1, #prefix) == prefix then name = sub(name, #prefix + 1) end
+    found.offered = found.offered or M.find_model(offered, name, "id")
+    found.renamed = found.renamed or M.find_model(offered, name, "upstream")
+    local kept_out = M.find_model(all, name, "id")
+    if kept_out and not found.offered then found.excluded = found.excluded or kept_out end
+  end
+  return found
+end
+
+local function absence_of_offered(credential, model, asked)
+  local prefix = credential.entry.prefix or ""
+  if prefix ~= "" and sub(asked, 1, #prefix + 1) ~= prefix .. "/" then
+    return { reason = "prefix_only", why = "it serves only names with its prefix",
+      fix = format("ask for `%s/%s`", prefix, model.id) }
+  end
+  if asked ~= model.id and lower(asked) == lower(model.id) then
+    return { reason = "other_case", why = format("the model's name is `%s`", model.id),
+      fix = format("ask for `%s`", model.id) }
+  end
+  return { reason = "other_provider", why = "the name asks for another provider",
+    fix = format("ask for `%s`", model.id) }
+end
+
+local function exclusion_fix(credential)
+  local patterns = credential.entry["excluded-models"]
+  if credential.kind ~= "oauth" or patterns and patterns[1] then
+    return "change `excluded-models` of " .. place_of(credential)
+  end
+  return format("change `oauth-excluded-models` for %s in %s", credential.name, M.config_file())
+end
+
 --- Why an account has no part in a model.
 --- @param provider Provider
 --- @param credential Credential
@@ -177,45 +220,25 @@ end
 --- @param asked string  as the client names it
 --- @return table  with the upstream's name of the `model`, when the account has it
 function M.absence(provider, credential, names, asked)
-  local entry = credential.entry or {}
-  local all = models_of(provider, without(credential, "excluded-models"))
-  local offered, renamed
-  for _, name in ipairs(names) do
-    local prefix = entry.prefix
-    if prefix and prefix ~= "" and sub(name, 1, #prefix + 1) == prefix .. "/" then
-      name = sub(name, #prefix + 2)
-    end
-    offered = offered or M.find_model(all, name, "id")
-    renamed = renamed or M.find_model(all, name, "upstream")
-  end
-  if entry.disabled and (offered or renamed) then
+  local found = look_up(provider, credential, names)
+  local model = found.offered or found.renamed or found.excluded
+  if credential.entry.disabled and model then
     local refusal = owners.disabled(credential)
-    refusal.model = offered and offered.upstream
+    refusal.model = model.upstream or model.id
     return refusal
   end
-  if not offered then
-    if not renamed then
-      return { reason = "other_models", why = "it offers other models",
-        fix = not is_file(credential) and "add the model to `models` of " .. place_of(credential)
-          or nil }
-    end
-    return { reason = "renamed", why = format("it offers the model as `%s`", renamed.id),
-      fix = format("ask for `%s`", renamed.id) }
+  if found.offered then return absence_of_offered(credential, found.offered, asked) end
+  if found.renamed then
+    return { reason = "renamed", why = format("it offers the model as `%s`", found.renamed.id),
+      fix = format("ask for `%s`", found.renamed.id) }
   end
-  if not M.find_model(models_of(provider, credential), offered.id, "id") then
+  if found.excluded then
     return { reason = "excluded", why = "`excluded-models` takes the model out",
-      fix = "change `excluded-models` of " .. place_of(credential) }
+      fix = exclusion_fix(credential) }
   end
-  if entry.prefix and entry.prefix ~= "" and not asked:find(entry.prefix .. "/", 1, true) then
-    return { reason = "prefix_only", why = "it serves only names with its prefix",
-      fix = format("ask for `%s/%s`", entry.prefix, offered.id) }
-  end
-  if asked ~= offered.id and lower(asked) == lower(offered.id) then
-    return { reason = "other_case", why = format("the model's name is `%s`", offered.id),
-      fix = format("ask for `%s`", offered.id) }
-  end
-  return { reason = "other_provider", why = "the name asks for another provider",
-    fix = format("ask for `%s`", offered.id) }
+  return { reason = "other_models", why = "it offers other models",
+    fix = not is_file(credential) and "add the model to `models` of " .. place_of(credential)
+      or nil }
 end
 
 return M

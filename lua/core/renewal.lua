@@ -7,6 +7,7 @@
 
 local accounts = require "core.accounts"
 local credentials = require "credentials"
+local hiding = require "lib.hiding"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
@@ -58,7 +59,8 @@ end
 local function ask(entry)
   local fine, changes, problem = pcall(entry.kind.refresh, entry.document)
   if not fine then
-    problem = { message = "a script failed: " .. tostring(changes) }
+    local said = hiding.text(tostring(changes), hiding.secrets(entry.document))
+    problem = { message = "a script failed: " .. said }
     log.error("lua/accounts: %s", problem.message)
     changes = nil
   end

@@ -23,6 +23,8 @@ local rank = {
 -- After these a further round may do better.
 local passing = { transient = true, quota = true, forbidden = true, challenge = true }
 
+local network = { upstream_unreachable = true, upstream_timeout = true, bad_upstream = true }
+
 local function more_useful(best, problem, verdict)
   problem.verdict = verdict
   if not best then return problem end
@@ -49,10 +51,10 @@ local function judge(call, resolution, candidate, problem, since)
   return verdict, stop
 end
 
-local function begin_passed(call, round)
+local function begin_passed(call)
   local streaming = config.values.streaming
   return {
-    tried = {}, failures = {}, without = {}, round = round,
+    tried = {}, projects = {}, round = 0,
     least = call.stream and streaming and streaming["bootstrap-retries"] or 0,
   }
 end
@@ -65,7 +67,7 @@ local function walk(call, resolution, attempt, state)
   while limit <= 0 or tries < limit do
     candidate = candidate or selector.pick(resolution, call, passed)
     if not candidate then return false end
-    tries = tries + 1
+    tries, state.asked = tries + 1, true
     local since = timer.now()
     local problem = attempt(call, candidate)
     if not problem then
@@ -74,19 +76,19 @@ local function walk(call, resolution, attempt, state)
     end
     local verdict, stop = judge(call, resolution, candidate, problem, since)
     if call.sent or stop then return false, problem end
-    passed = passed or begin_passed(call, 0)
+    passed = passed or begin_passed(call)
     state.passed = passed
     candidate = selector.pass(passed, candidate, verdict)
     state.best = more_useful(state.best, problem, verdict)
-    state.again = state.again or passing[verdict] or problem.class ~= "upstream"
+    state.again = state.again or passing[verdict] or network[problem.class]
   end
   return false
 end
 
 -- What the client is told when everything was tried.
-local function final(resolution, state)
+local function final(call, resolution, state)
   local best = state.best
-  if not best then return shortage.problem(resolution) end
+  if not best then return shortage.problem(resolution, call) end
   if best.verdict == "quota" and not best.retry_after then
     best.retry_after = shortage.earliest(resolution)
   end
@@ -104,20 +106,20 @@ function M.run(call, resolution, attempt, pause)
   local state = {}
   local done, problem = walk(call, resolution, attempt, state)
   if done or problem then return problem end
-  local passed = state.passed or begin_passed(call, 0)
+  local passed = state.passed or begin_passed(call)
   local rounds = math.max(plans.of(resolution).most_rounds, passed.least)
   for round = 1, rounds do
-    -- Nobody could be asked: they may rest for a short while only.
-    if not state.again and state.best then break end
-    passed.round, passed.tried, passed.without = round, {}, passed.without
-    local seconds = shortage.pause(resolution, passed)
+    -- Where nobody could be asked, they may rest for a short while only.
+    if state.asked and not state.again then break end
+    passed.round, passed.tried = round, {}
+    local seconds = shortage.pause(resolution, passed, call)
     if not seconds then break end
     pause(call, seconds)
-    state.passed, state.again = passed, false
+    state.passed, state.again, state.asked = passed, false, false
     done, problem = walk(call, resolution, attempt, state)
     if done or problem then return problem end
   end
-  return final(resolution, state)
+  return final(call, resolution, state)
 end
 
 return M

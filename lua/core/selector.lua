@@ -1,8 +1,8 @@
 --- Whose turn it is: picks one candidate after the other for a call.
 ---
 --- The tier of the highest priority that has somebody; in it the account that has the conversation,
---- else the one whose turn the strategy says it is.  Resting candidates are left out, but for two:
---- one request in a while looks whether a long rest has ended early, and who rests for an upstream's
+--- else the one whose turn it is by the strategy.  Resting candidates are left out, but for two: one
+--- request in a while looks whether a long rest has ended early, and who rests for an upstream's
 --- passing trouble is asked when nobody else is left.
 
 local affinity = require "core.affinity"
@@ -24,12 +24,16 @@ local function account_problem(credential)
   if not expires or expires > timer.wall() then return nil end
   -- Tokens are renewed before use, so an expired one matters only when that is known to fail.
   if credential.problem then return "needs_login", credential.problem end
-  if credential.renewable == false then return "expired" end
+  if credential.refreshable == false then return "expired" end
 end
 
--- The record of what keeps a candidate waiting, or nil.
-local function standing(candidate)
-  local credential = candidate.credential
+-- The record of what keeps a candidate waiting, or from serving this very call; or nil.
+local function standing(candidate, call)
+  local credential, admits = candidate.credential, call and candidate.provider.admits
+  if admits then
+    local fine, why = admits(call, credential)
+    if not fine then return { reason = "not_admitted", last = why or "" } end
+  end
   if credential.expires or credential.entry.disabled then
     local reason, last = account_problem(credential)
     if reason then return { reason = reason, last = last or "" } end
@@ -39,22 +43,27 @@ end
 
 --- Why a candidate is not asked now, or nil.
 --- @param candidate Candidate
---- @return string? reason  "quota", "transient", "needs_login", ...
+--- @param call Call?
+--- @return string? reason  "quota", "transient", "needs_login", "not_admitted", ...
 --- @return number? seconds  until it may be asked again, when that is known
 --- @return string? last  what the upstream said
 --- @return number? at  when that was, by timer.now()
-function M.blocked(candidate)
+function M.blocked(candidate, call)
   cooldowns.look()
-  local record = standing(candidate)
+  local record = standing(candidate, call)
   if not record then return nil end
   return record.reason, record.due and record.due - timer.now(), record.last, record.at
 end
 
--- Whom this call passes over, whatever their standing.
-local function is_passed(candidate, plan, passed)
-  if passed.tried[candidate] then return true end
-  if math.max(plan.rounds[candidate], passed.least) < passed.round then return true end
-  return passed.without[candidate.provider.name] ~= nil
+--- True when a candidate may be asked in this round, whatever its standing.
+--- @param candidate Candidate
+--- @param plan table
+--- @param passed Passed
+--- @return boolean
+function M.takes_part(candidate, plan, passed)
+  local project = passed.projects[candidate.provider.name]
+  return (not project or project == candidate)
+    and math.max(plan.rounds[candidate], passed.least) >= passed.round
 end
 
 local function stand_in(candidate, passed)
@@ -69,8 +78,8 @@ local function gather(tier, plan, call, passed, found)
   for _, group in ipairs(tier.groups) do
     local list = { cursor = group.cursor }
     for _, candidate in ipairs(group) do
-      if not (passed and is_passed(candidate, plan, passed)) then
-        local record = standing(candidate)
+      if not passed or not passed.tried[candidate] and M.takes_part(candidate, plan, passed) then
+        local record = standing(candidate, call)
         local instead = record and record.reason == "quota" and stand_in(candidate, passed)
         if not record or instead then
           list[#list + 1] = instead or candidate
@@ -130,7 +139,7 @@ function M.pick(resolution, call, passed)
   call.resolution = resolution
   cooldowns.look()
   local only = plan.only
-  if only and not passed and not standing(only) then return only end
+  if only and not passed and not standing(only, call) then return only end
   local found = {}
   for _, tier in ipairs(plan.tiers) do
     local candidate = choose(tier, plan, call, passed, found)
@@ -142,8 +151,7 @@ end
 --- What a call has behind it.
 --- @class Passed
 --- @field tried table<Candidate, boolean>  in this round
---- @field failures table<Candidate, string>  verdicts of all rounds
---- @field without table<string, boolean>  providers that are out of the question
+--- @field projects table<string, Candidate>  by provider: the only one of its projects to be asked
 --- @field round integer  from 0
 --- @field least integer  rounds that everybody may take part in
 
@@ -154,14 +162,14 @@ end
 --- @return Candidate?
 function M.pass(passed, candidate, verdict)
   cooldowns.look()
-  passed.tried[candidate], passed.failures[candidate] = true, verdict
+  passed.tried[candidate] = true
   if candidate.base then passed.tried[candidate.base] = true end
   if verdict ~= "quota" then return nil end
   local instead = stand_in(candidate, passed)
   local switches = config.values["quota-exceeded"]
   if not instead and quota.projects[candidate.provider.name]
       and switches and switches["switch-project"] == false then
-    passed.without[candidate.provider.name] = true
+    passed.projects[candidate.provider.name] = candidate.base or candidate
   end
   return instead
 end
@@ -197,7 +205,7 @@ end
 --- @param resolution table?  of that call, when it was not served yet
 --- @return Standing
 function M.status(candidate, call, resolution)
-  local reason, seconds, last, at = M.blocked(candidate)
+  local reason, seconds, last, at = M.blocked(candidate, call)
   if not reason and plans.is_excluded(candidate) then reason = "weight" end
   local status = {
     usable = reason == nil, reason = reason, seconds = seconds, last = last, at = at,

@@ -20,11 +20,12 @@ local function clock(seconds)
 end
 
 -- How all candidates stand together.
-local function survey(resolution)
+local function survey(resolution, call)
   local all = { quota_only = true, counts = {}, reasons = {} }
   for _, candidate in ipairs(plans.of(resolution).all) do
-    local status = selector.status(candidate)
+    local status = selector.status(candidate, call)
     local reason, seconds = status.reason or "tried", status.seconds
+    if reason == "not_admitted" and status.last ~= "" then reason = status.last end
     if reason ~= "quota" then all.quota_only = false end
     if not all.counts[reason] then all.reasons[#all.reasons + 1] = reason end
     all.counts[reason] = (all.counts[reason] or 0) + 1
@@ -52,9 +53,10 @@ end
 
 --- The problem of a model whose candidates all have to wait.
 --- @param resolution table
+--- @param call Call
 --- @return Problem
-function M.problem(resolution)
-  local all = survey(resolution)
+function M.problem(resolution, call)
+  local all = survey(resolution, call)
   local begin = all.quota_only and format("All credentials are cooling down for model `%s` via %s",
     resolution.id, providers(resolution))
     or format("No usable credential for model `%s` via %s (%s)", resolution.id,
@@ -76,13 +78,14 @@ end
 --- Seconds until a further round makes sense, or nil.
 --- @param resolution table
 --- @param passed Passed  of the round that comes
+--- @param call Call
 --- @return number?
-function M.pause(resolution, passed)
+function M.pause(resolution, passed, call)
   local plan, shortest = plans.of(resolution), nil
   for _, candidate in ipairs(plan.all) do
-    local allowed = math.max(plan.rounds[candidate], passed.least) >= passed.round
-      and not passed.without[candidate.provider.name] and not plans.is_excluded(candidate)
-    local reason, seconds = selector.blocked(candidate)
+    local allowed = selector.takes_part(candidate, plan, passed)
+      and not plans.is_excluded(candidate)
+    local reason, seconds = selector.blocked(candidate, call)
     -- An upstream's passing trouble may be over soon.
     if not reason or reason == "transient" then seconds = passed.round end
     if allowed and seconds and (not shortest or seconds < shortest) then shortest = seconds end

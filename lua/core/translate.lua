@@ -107,15 +107,19 @@ local function notes_of(ctx, problem)
   return concat(lines)
 end
 
---- @param given table  `from`, dialect of the text; `to`; `mode`, "request", "response" or "stream";
----   `model`, "" for the one of the text; `text`
+--- @param from string  dialect of the text
+--- @param to string
+--- @param mode "request"|"response"|"stream"
+--- @param model string  "" for the one of the text
+--- @param text string
 --- @return string? result  nil when it cannot be translated
 --- @return string notes  lines for the user
 --- @return boolean fine  false as well for a stream that ends in an error
-function M.run(given)
-  if given.model == "" then given.model = nil end
-  local ctx, result, problem = modes[given.mode](given)
-  if result and given.mode ~= "stream" then result = result .. "\n" end
+function M.run(from, to, mode, model, text)
+  local ctx, result, problem = modes[mode] {
+    from = from, to = to, mode = mode, model = model ~= "" and model or nil, text = text,
+  }
+  if result and mode ~= "stream" then result = result .. "\n" end
   return result, notes_of(ctx, problem), result ~= nil and problem == nil
 end
 

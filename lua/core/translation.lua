@@ -181,6 +181,9 @@ local function send(call, frames, response, ctx)
     tell_warnings(call, ctx)
     client:start(200, framing.headers)
   end
+  if not call.sent and call.base == "responses" then
+    call.answer_id = dialects.id_of(frames[1].data)
+  end
   call.sent = true
   call.events = (call.events or 0) + count
   client:write(count == 1 and parts[1] or table.concat(parts))

@@ -43,7 +43,8 @@ local function write_tool(state, tool)
       } or nil,
     }
   end
-  local native = { name = names.full(tool.name, tool.namespace), defer_loading = tool.defer }
+  local native = { name = names.full(tool.name, tool.namespace) }
+  if state.same then native.defer_loading = tool.defer end
   -- Versioned tools are declared by their type alone.
   if not (own and own.type) then
     native.description, native.input_schema = tool.description, tool.schema or NO_PARAMETERS

@@ -90,7 +90,11 @@ local function build(model, provider, entry)
   local row = data.providers[name] or {}
   local dialect = row.dialect or type(provider) == "table" and provider.dialect or "chat"
   local caps = copy(data.dialects[dialect] or data.dialects.chat)
-  local family = family_of(lower(match(model, "([^/]*)$")), dialect)
+  local name_of_model = lower(match(model, "([^/]*)$"))
+  local family = family_of(name_of_model, dialect)
+  for _, pattern in ipairs(data.image_models) do
+    if find(name_of_model, pattern) then caps.image_output = true end
+  end
   if family then
     layer(caps, family.caps)
     layer(caps, family[dialect])
@@ -108,6 +112,7 @@ local function build(model, provider, entry)
     layer(caps, row.caps)
   end
   if host and dialect == "chat" then layer(caps, data.hosts[host]) end
+  if row.models then layer(caps, row.models[lower(model)]) end
   configured(caps, model, entry)
   return caps
 end

@@ -177,7 +177,7 @@ local function add_rest(body, request, ctx)
     body.user, body.safety_identifier = identity.user, identity.safety_id
     body.metadata, body.store = identity.metadata, request.service.store
   else
-    body.user = identity.safety_id or identity.user
+    body.user = identity.user
   end
 end
 

@@ -1,5 +1,5 @@
---- What Codex upstreams take of a body of the Responses API: one set of rules, for bodies made by the
---- translator and for those of clients that go through.
+--- What Codex upstreams take of a body of the Responses API: one set of rules, for bodies made by
+--- the translator and for those of clients that go through.
 ---
 --- The backend of ChatGPT refuses much of what the platform takes.  `facts`: `platform` (any other
 --- host: nothing is taken out), `is_lite` (the client asked for a light answer), `is_compact` (POST

@@ -1,35 +1,16 @@
 --- What refusals of Codex upstreams mean for a credential: how long they last and what they cover.
 
-local find, lower, match, max, sub =
-  string.find, string.lower, string.match, math.max, string.sub
+local problems = require "lib.problems"
+
+local find, lower, match, sub = string.find, string.lower, string.match, string.sub
 
 local M = {}
 
--- Seconds until the plan's limit ends: a moment counts while it lies ahead, else the seconds left.
-local function until_reset(details)
-  local at, left = tonumber(details.resets_at), tonumber(details.resets_in_seconds)
-  local seconds = at and at - os.time()
-  if seconds and seconds > 0 then return seconds end
-  return left and max(0, left)
-end
-
--- "Please try again in 1.898s."
-local function wait_in(message)
-  local number, unit = match(message, "[tT]ry again in ([%d%.]+)%s*(m?s)")
-  number = tonumber(number)
-  return number and (unit == "ms" and number / 1000 or number)
-end
-
+-- A plan's own limit says when it ends (lib.errors); others may in other ways.
 local function judge_limit(problem, response)
-  local name = problem.kind == "usage_limit_reached" and problem.kind or problem.code
-  if name == "usage_limit_reached" then
-    problem.retry_after = until_reset(problem.details or {}) or problem.retry_after
-    problem.scope = "credential"
-    return
-  end
   local ms = response and match(response:header("retry-after-ms") or "", "^%d+$")
   problem.retry_after = problem.retry_after or ms and tonumber(ms) / 1000
-    or wait_in(problem.message)
+    or problems.wait_in(problem.message)
 end
 
 local function is_page(response, body)

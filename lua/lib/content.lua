@@ -10,6 +10,8 @@ local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.s
 local M = {}
 
 local OMITTED = "[image omitted: not supported by this model]"
+-- What a user says who has to say something.
+local STUB = "(continue)"
 local ATTRIBUTION = "x-anthropic-billing-header:"
 
 local function copy_of(block)
@@ -178,7 +180,14 @@ local function strip_turn(turn, ctx, index)
       blocks[count] = kept
     end
   end
-  if count == 0 and blank and of_user then blocks[1] = blank end
+  if count == 0 and blank and of_user then
+    -- Anthropic takes no text that is nothing but white space.
+    if ctx.base == "anthropic" then
+      blank = ir.text(STUB)
+      ctx.warn("synth.turn", path_of(index, 1))
+    end
+    blocks[1] = blank
+  end
   return blocks
 end
 
@@ -360,7 +369,7 @@ function M.ends(turns, request, ctx)
   local first = turns[1]
   if not first or ctx.base ~= "responses" and first.role ~= "user" then
     if not first and #request.system == 0 then reject.bad(nil, "the request holds no input") end
-    table.insert(turns, 1, ir.turn("user", { ir.text("(continue)") }))
+    table.insert(turns, 1, ir.turn("user", { ir.text(STUB) }))
     ctx.warn("synth.turn", "turns[0]")
   end
   return turns

@@ -10,6 +10,9 @@ local streams = require "models.streams"
 local find, sub = string.find, string.sub
 local bases, final, handshake = data_of.bases, data_of.final, data_of.handshake
 
+local FIRST_CHOICE = { "choices", 1 }
+local RESPONSE_ID = { "response", "id" }
+
 local M = {}
 
 --- The dialect whose bodies a variant has.
@@ -72,12 +75,31 @@ function M.problem(base, name, data)
   return errors.from_event(text, base ~= "responses" and base or nil)
 end
 
+local function is_empty(value)
+  return value == "" or value == json.null
+    or type(value) == "table" and next(value) == nil
+end
+
+-- A chat stream often begins with a chunk that only tells whose turn it is.
+local function opens_chat(data)
+  local choice = json.get(data, FIRST_CHOICE)
+  if choice == nil then return not is_present(json.get(data, "usage")) end
+  if json.type(choice) ~= "object" then return false end
+  local reason, delta = json.get(choice, "finish_reason"), json.get(choice, "delta")
+  if is_present(reason) and reason ~= "" or json.type(delta) ~= "object" then return false end
+  for name, value in pairs(json.decode(delta)) do
+    if name ~= "role" and not is_empty(value) then return false end
+  end
+  return true
+end
+
 --- True for events that say nothing about the answer yet.
 --- @param base string
 --- @param name string
 --- @param data string
 --- @return boolean
 function M.is_handshake(base, name, data)
+  if base == "chat" then return opens_chat(data) end
   local known = handshake[base]
   if not known then return false end
   local kind = M.type_of(name, data)
@@ -95,6 +117,14 @@ function M.is_final(base, name, data)
   if type(reason) == "string" and reason ~= "" then return true end
   return base == "gemini" and find(data, '"blockReason"', 1, true) ~= nil
     and json.get(data, { "promptFeedback", "blockReason" }) ~= nil
+end
+
+--- The id of the answer that the first event of a responses stream announces.
+--- @param data string
+--- @return string?
+function M.id_of(data)
+  local id = json.get(data, RESPONSE_ID)
+  return type(id) == "string" and id ~= "" and id or nil
 end
 
 --- Where a whole answer of the dialect has the model's name.

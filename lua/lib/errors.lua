@@ -168,7 +168,7 @@ function M.from_status(status, body, response, dialect)
     end
   end
   if status == 429 then
-    problem.retry_after = problem.retry_after or told_delay(problem.details)
+    problem.retry_after = told_delay(problem.details) or problem.retry_after
     -- A plan's limit is one for all models.
     if problem.kind == "usage_limit_reached" then problem.scope = "credential" end
   end
@@ -182,7 +182,7 @@ end
 function M.from_event(data, dialect)
   local err = problems.decode(dialect, nil, data)
   local problem = M.from_status(err.status, data, nil, dialect)
-  problem.retry_after, problem.in_answer = err.retry_after, true
+  problem.retry_after, problem.in_answer = problem.retry_after or err.retry_after, true
   return problem
 end
 
@@ -334,7 +334,7 @@ local function failed_response(problem, row, facts)
     at = at + 1
   end
   return events .. 'event: response.failed\ndata: {"type":"response.failed","sequence_number":'
-    .. at .. ',"response":{"id":' .. quote("resp_" .. (facts.id or "0"))
+    .. at .. ',"response":{"id":' .. quote(facts.id or "resp_0")
     .. ',"object":"response","created_at":' .. (facts.created or 0) .. ',"status":"failed","error":{"code":' .. code .. ',"message":'
     .. message .. '},"incomplete_details":null,"model":' .. quote(facts.model or "")
     .. ',"output":[],"usage":null}}\n\n'

@@ -57,7 +57,7 @@ end
 
 function add.refusal(answer, block)
   push(answer, { text = block.text })
-  answer.said = true
+  answer.said, answer.refused = true, true
 end
 
 function add.thinking(answer, block)
@@ -121,7 +121,7 @@ end
 local function reason_of(stop, answer)
   -- A call nobody can read is no answer.
   if answer.malformed and not answer.said then return "MALFORMED_FUNCTION_CALL" end
-  return (stops.encode("gemini", stop or { reason = "unknown" }))
+  return (stops.encode("gemini", stop or { reason = "unknown" }, { refusal = answer.refused }))
 end
 
 local function logprobs_of(list)
@@ -253,7 +253,7 @@ function M.encoder(ctx, wrapped)
 
   function on.refusal_delta(event)
     local choice = choice_of(event)
-    choice.answer.said = true
+    choice.answer.said, choice.answer.refused = true, true
     return chunk(choice, '{"text":' .. encode(event.text) .. "}")
   end
 

@@ -159,6 +159,7 @@ function M.media(part, read, path)
     local bytes = read.string(data, "data", path)
     if not bytes then return nil end
     local kind = media_type(read.string(data, "mimeType", path))
+    bytes = media.base64(bytes)
     local source = {
       kind = "base64", data = bytes,
       media_type = kind or media.sniff(bytes) or "application/octet-stream",

@@ -196,6 +196,28 @@ local function join_thoughts(blocks, block, is_hidden)
   return block
 end
 
+local function is_plain(block, kind)
+  return block.type == kind and not block.sig and not block.extras
+end
+
+-- The words of an answer in pieces are one text, as they were: with a blank line or a message for
+-- each of them an upstream would read something else.
+local function join_pieces(turn)
+  local blocks, count = {}, 0
+  for _, block in ipairs(turn.blocks) do
+    local last = blocks[count]
+    local kind = last and last.type
+    if last and (kind == "text" or kind == "thinking") and is_plain(last, kind)
+        and is_plain(block, kind) then
+      last.text = last.text .. block.text
+    else
+      count = count + 1
+      blocks[count] = block
+    end
+  end
+  turn.blocks = blocks
+end
+
 -- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
 local function read_parts(state, content, turn, path, blocks)
   local waiting
@@ -255,10 +277,17 @@ local function read_contents(request, body)
     if not role then reject.bad(path_of(path, "role"), "must be 'user' or 'model'") end
     previous = role == "assistant" and "model" or "user"
     state.role = role
-    if role == "assistant" then state.pending, state.server_id = {}, nil end
-    local turn = ir.turn(role)
+    -- Clients that keep each event of a stream have an answer in several contents.
+    local turn = request.turns[#request.turns]
+    if role ~= "assistant" or not turn or turn.role ~= role then
+      turn = ir.turn(role)
+      request.turns[#request.turns + 1] = turn
+      if role == "assistant" then state.pending, state.server_id = {}, nil end
+    end
     read_parts(state, content, i - 1, path, turn.blocks)
-    request.turns[#request.turns + 1] = turn
+  end
+  for _, turn in ipairs(request.turns) do
+    if turn.role == "assistant" and #turn.blocks > 1 then join_pieces(turn) end
   end
 end
 

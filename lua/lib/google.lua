@@ -1,8 +1,26 @@
---- What Google's two Gemini APIs have in common for providers.
+--- What Google's two Gemini APIs have in common.
 
 local find, lower, match = string.find, string.lower, string.match
 
 local M = {}
+
+--- A text that says something.
+--- @param value any
+--- @return string?
+function M.text(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+--- The objects of a list, whatever else is in it.
+--- @param value any
+--- @return table[]
+function M.objects(value)
+  local list = {}
+  for _, each in ipairs(type(value) == "table" and value or {}) do
+    if type(each) == "table" then list[#list + 1] = each end
+  end
+  return list
+end
 
 -- What clients of Gemini's own form say about themselves.
 local passed = { "x-goog-api-client", "client-metadata" }

@@ -1,7 +1,7 @@
 --- Bodies of Gemini's clients, made to fit what Google takes.
 ---
---- Only what has to change is decoded; all other values keep their bytes, and a body that is fine is
---- the same string.
+--- Only what has to change is decoded; all other values keep their bytes, and a body that is fine
+--- is the same string.
 
 local json = require "json"
 
@@ -33,7 +33,7 @@ local function list_of(value)
   return type(value) == "table" and json.is_array(value) and value or {}
 end
 
--- --- roles ----------------------------------------------------------------------------------------
+-- --- roles ---------------------------------------------------------------------------------------
 
 -- Old names of what speaks for the user.
 local users = { ["function"] = true, tool = true }
@@ -53,7 +53,7 @@ local function fit_roles(contents)
   return changed
 end
 
--- --- calls and their responses --------------------------------------------------------------------
+-- --- calls and their responses -------------------------------------------------------------------
 
 local function call_in(part)
   local call = is_object(part) and (part.functionCall or part.function_call)
@@ -171,7 +171,7 @@ local function regroup(contents)
   return list
 end
 
--- --- bodies ---------------------------------------------------------------------------------------
+-- --- bodies --------------------------------------------------------------------------------------
 
 local function has(body, name)
   return find(body, '"' .. name .. '"', 1, true) ~= nil

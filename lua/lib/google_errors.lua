@@ -1,33 +1,20 @@
 --- What Google says went wrong: delays, quotas and links in the `details` of an error.
 
+local duration = require "lib.duration"
 local errors = require "lib.errors"
+local google = require "lib.google"
 local json = require "json"
 local models = require "models.google"
 
 local find, match = string.find, string.match
 
+local objects, text_of = google.objects, google.text
+
 local M = {}
-
-local unit_seconds = { ms = 0.001, s = 1, m = 60, h = 3600 }
-
---- Seconds of "0.8s", "373.801628ms" or "1h2m3s"; nil for anything else.
---- @param text any
---- @return number?
-function M.seconds(text)
-  if type(text) ~= "string" then return nil end
-  local total, at = nil, 1
-  while at <= #text do
-    local number, unit, after = match(text, "^([%d.]+)(%a+)()", at)
-    local factor, value = unit_seconds[unit], tonumber(number)
-    if not factor or not value then return nil end
-    total, at = (total or 0) + value * factor, after
-  end
-  return total
-end
 
 -- "after 17s", "retry in 2.5s", "reset after 18h31m10s."
 local function seconds_in(message)
-  return M.seconds(match(message, "after (%d[%d.hms]*[hms])")
+  return duration.seconds(match(message, "after (%d[%d.hms]*[hms])")
     or match(message, "retry in (%d[%d.hms]*[hms])"))
 end
 
@@ -57,23 +44,11 @@ function M.until_tomorrow(unix)
   return midnight + hours_behind(midnight + offset) * 3600 - unix
 end
 
--- --- details --------------------------------------------------------------------------------------
-
-local function objects(value)
-  local list = {}
-  for _, each in ipairs(type(value) == "table" and value or {}) do
-    if type(each) == "table" then list[#list + 1] = each end
-  end
-  return list
-end
-
-local function string_of(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
+-- --- details -------------------------------------------------------------------------------------
 
 local function is_daily(violation)
   for _, word in ipairs(models.daily) do
-    if find(string_of(violation.quotaId) or "", word, 1, true) then return true end
+    if find(text_of(violation.quotaId) or "", word, 1, true) then return true end
   end
   return false
 end
@@ -82,9 +57,9 @@ end
 local function link_of(detail)
   local fallback
   for _, link in ipairs(objects(detail.links)) do
-    local url = string_of(link.url)
+    local url = text_of(link.url)
     if url and find(url, "^https://") then
-      if not find(string_of(link.description) or "", "[Ll]earn more") then return url end
+      if not find(text_of(link.description) or "", "[Ll]earn more") then return url end
       fallback = fallback or url
     end
   end
@@ -96,10 +71,10 @@ local function read(details)
   local found = {}
   for _, detail in ipairs(objects(details)) do
     local metadata = type(detail.metadata) == "table" and detail.metadata or {}
-    found.delay = found.delay or M.seconds(detail.retryDelay)
-    found.reset = found.reset or M.seconds(metadata.quotaResetDelay)
-    found.reason = found.reason or string_of(detail.reason)
-    found.link = link_of(detail) or found.link or string_of(metadata.validation_link)
+    found.delay = found.delay or duration.seconds(detail.retryDelay)
+    found.reset = found.reset or duration.seconds(metadata.quotaResetDelay)
+    found.reason = found.reason or text_of(detail.reason)
+    found.link = link_of(detail) or found.link or text_of(metadata.validation_link)
     for _, violation in ipairs(objects(detail.violations)) do
       found.daily = found.daily or is_daily(violation)
     end

@@ -2,6 +2,7 @@
 ---
 --- Runs where tokens are known.  Failures are texts for people, without tokens.
 
+local google = require "lib.google"
 local google_errors = require "lib.google_errors"
 local models = require "models.google"
 local oauth = require "lib.oauth"
@@ -11,6 +12,7 @@ local concat, find, format = table.concat, string.find, string.format
 
 local M = {}
 
+local objects, text_of = google.objects, google.text
 local setup = models.setup
 
 local function call(token, request)
@@ -20,18 +22,6 @@ local function call(token, request)
   return answer
 end
 
-local function text_of(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
-
-local function objects(value)
-  local list = {}
-  for _, each in ipairs(type(value) == "table" and value or {}) do
-    if type(each) == "table" then list[#list + 1] = each end
-  end
-  return list
-end
-
 -- What a refusal says, with the link that a person has to follow.
 local function refusal(answer)
   local problem = answer.status >= 400 and google_errors.classify(answer.status, answer.body)
@@ -39,7 +29,7 @@ local function refusal(answer)
   return format("status %d%s", answer.status, said and ": " .. said or "")
 end
 
--- --- the person -------------------------------------------------------------------------------------
+-- --- the person ----------------------------------------------------------------------------------
 
 --- The account's address.
 --- @param token string
@@ -57,7 +47,7 @@ function M.email(token)
   return nil, "Authentication failed", "Google does not tell the account's email"
 end
 
--- --- projects ---------------------------------------------------------------------------------------
+-- --- projects ------------------------------------------------------------------------------------
 
 --- The account's active projects, all pages of them.
 --- @param token string
@@ -82,7 +72,7 @@ function M.projects(token)
   return list
 end
 
--- --- Code Assist ------------------------------------------------------------------------------------
+-- --- Code Assist ---------------------------------------------------------------------------------
 
 local function post(token, method, body)
   body.metadata = {

@@ -193,6 +193,7 @@ local function fit_rest(request, ctx)
     if request.logprobs.on ~= false then ctx.warn("drop.param", "logprobs") end
     request.logprobs = nil
   end
+  if request.safety and base ~= "gemini" then ctx.warn("drop.param", "safety") end
   local output = request.output
   local verbosity = output.verbosity and base ~= "chat" and base ~= "responses"
   local prediction = output.prediction and base ~= "chat"
@@ -210,6 +211,17 @@ local function fit_rest(request, ctx)
   end
 end
 
+-- What kinds of answers a dialect knows; pictures of Responses are a tool.
+local function fit_modalities(request, ctx)
+  if ctx.base == "chat" or ctx.base == "gemini" then return end
+  local wanted = request.output.modalities
+  for _, name in ipairs { "image", "audio", "video" } do
+    if wanted[name] and not (name == "image" and ctx.base == "responses") then
+      ctx.warn("drop.param", "modalities", name)
+    end
+  end
+end
+
 local function first_user_text(turns)
   for _, turn in ipairs(turns) do
     if turn.role == "user" then return content.text_of(turn.blocks) end
@@ -217,13 +229,21 @@ local function first_user_text(turns)
   return ""
 end
 
--- A key that stays the same for a conversation lets the upstream's cache work.
-local function fit_identity(request, ctx)
-  local user = request.identity.user
+-- Who asks: OpenAI's newer name for it counts first, and goes as such to its own dialect only.
+local function fit_user(request, ctx)
+  local identity = request.identity
+  local user = identity.user
+  if identity.safety_id and ir.base(ctx.client.dialect) ~= ctx.base then user = identity.safety_id end
   if user and #user > USER_MAX and (ctx.base == "chat" or ctx.base == "responses") then
-    request.identity = content.copy(request.identity)
-    request.identity.user = crypto.sha256_hex(user)
+    user = crypto.sha256_hex(user)
   end
+  if user == identity.user then return end
+  request.identity = content.copy(identity)
+  request.identity.user = user
+end
+
+-- A key that stays the same for a conversation lets the upstream's cache work.
+local function fit_cache(request, ctx)
   if ctx.base ~= "chat" and ctx.base ~= "responses" then return end
   local cache = content.copy(request.cache)
   request.cache = cache
@@ -254,7 +274,9 @@ function M.run(request, ctx, broken)
   fit_stop(request, ctx)
   fit_service(request, ctx)
   fit_rest(request, ctx)
-  fit_identity(request, ctx)
+  fit_modalities(request, ctx)
+  fit_user(request, ctx)
+  fit_cache(request, ctx)
 end
 
 return M

@@ -38,6 +38,15 @@ function M.sniff(base64)
   return nil
 end
 
+--- Base64 with the usual letters and padding: Google's SDKs write the letters of URLs.
+--- @param text string
+--- @return string
+function M.base64(text)
+  if not find(text, "[-_]") then return text end
+  text = gsub(gsub(text, "-", "+"), "_", "/")
+  return text .. ("="):rep(-#text % 4)
+end
+
 local function percent_decode(text)
   return (gsub(text, "%%(%x%x)", function(hex) return char(tonumber(hex, 16)) end))
 end

@@ -4,6 +4,7 @@
 --- here carry no token, code or secret.
 
 local crypto = require "crypto"
+local hiding = require "lib.hiding"
 local http = require "http"
 local json = require "json"
 local task = require "task"
@@ -31,6 +32,7 @@ local TEXT_BYTES = 300         -- of an upstream's words in a message
 ---@field body string
 ---@field data table?               the JSON object of the body; its nulls are absent
 ---@field header fun(name: string): string?
+---@field hide? fun(text: string): string  takes out what the call held of tokens and codes
 
 ---@class OAuthProblem
 ---@field code string               "unreachable", "timeout", "broken", "bad_proxy", "too_large"
@@ -198,7 +200,13 @@ function M.call(call)
   local body
   body, problem = body_of(response, due, seconds)
   if not body then return nil, problem end
+  -- Servers repeat what they refuse, and people read it.  A good answer may repeat what stays valid.
+  local function hide(text)
+    return hiding.text(text, hiding.secrets(call.form, call.json, call.headers, call.document))
+  end
+  if response.status >= 400 then body = hide(body) end
   return {
+    hide = hide,
     status = response.status, body = body, data = object(body),
     header = function(name) return response:header(name) end,
   }
@@ -227,7 +235,7 @@ function M.reason(answer)
   local text = "status " .. answer.status
   if code then text = text .. ", " .. code end
   if message and message ~= code then text = text .. ": " .. message end
-  return text, code
+  return answer.hide and answer.hide(text) or text, code
 end
 
 --- True when the failure may pass by itself, so that trying again makes sense.

@@ -120,6 +120,15 @@ local function kind_of(inner, status, message)
   return kind
 end
 
+--- Seconds that a message says to wait: "Please try again in 1.898s."
+--- @param message string
+--- @return number?
+function M.wait_in(message)
+  local number, unit = match(message, "[tT]ry again in ([%d%.]+)%s*(m?s)")
+  number = tonumber(number)
+  return number and (unit == "ms" and number / 1000 or number)
+end
+
 -- Seconds until another try, as the body tells them.
 local function delay_in(inner, message)
   if type(inner.details) == "table" then
@@ -130,11 +139,7 @@ local function delay_in(inner, message)
     end
   end
   local seconds = tonumber(inner.resets_in_seconds) or tonumber(inner.retry_after)
-  if seconds then return seconds end
-  local number, unit = match(message, "[tT]ry again in ([%d%.]+)%s*(m?s)")
-  number = tonumber(number)
-  if not number then return nil end
-  return unit == "ms" and number / 1000 or number
+  return seconds or M.wait_in(message)
 end
 
 local function header_of(headers, name)

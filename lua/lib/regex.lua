@@ -1,7 +1,7 @@
 --- Regular expressions for short texts, as configurations of other programs have them.
 ---
---- `. [] [^] () (?:) | * + ? {m,n}` and their lazy forms, `^ $ \b \d \w \s \D \W \S`, escapes, and `(?i)` at
---- the beginning.  Matches backtrack, within a number of steps: beyond it there is no match.
+--- `. [] [^] () (?:) | * + ? {m,n}` and their lazy forms, `^ $ \b \d \w \s \D \W \S`, escapes, and
+--- `(?i)` at the beginning.  Matches backtrack, up to a number of steps: beyond it there is no match.
 
 local byte, find, lower, match, sub, upper =
   string.byte, string.find, string.lower, string.match, string.sub, string.upper
@@ -121,7 +121,9 @@ local function escaped(p)
   if letter == "" then fail("nothing behind the last backslash") end
   p.at = p.at + 1
   if classes[letter] then return test_of_class(letter) end
-  if find(letter, "^[%a%d]") and not controls[letter] then fail("\\" .. letter .. " is not known") end
+  if find(letter, "^[%a%d]") and not controls[letter] then
+    fail("\\" .. letter .. " is not known")
+  end
   return test_of_character(controls[letter] or letter, p.folded), controls[letter] or letter
 end
 
@@ -169,7 +171,9 @@ local function parse_atom(p)
   if character == "[" then return parse_set(p) end
   if character == "." then return single(function(found) return found ~= "\n" end) end
   if character == "^" or character == "$" then return anchor(character) end
-  if character == "*" or character == "+" or character == "?" then fail(character .. " repeats nothing") end
+  if character == "*" or character == "+" or character == "?" then
+    fail(character .. " repeats nothing")
+  end
   if character ~= "\\" then return single(test_of_character(character, p.folded)) end
   if sub(p.text, p.at, p.at) == "b" then
     p.at = p.at + 1

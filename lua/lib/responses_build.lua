@@ -356,7 +356,6 @@ local function warn_dropped(request, warn)
   if #request.stop > 0 then warn("drop.param", "stop") end
   if request.n > 1 then warn("clamp", "n") end
   if request.output.prediction then warn("drop.param", "prediction") end
-  if request.safety then warn("drop.param", "safety") end
 end
 
 --- The body as a table, with RawJson in it.

@@ -88,9 +88,29 @@ local function flatten_root(root)
   end
 end
 
+local add_hints = gemini.add_hints
+
+-- What Anthropic's answers have to match: closed objects, and no word that it cannot enforce.
+local function closed(node)
+  local hints = {}
+  for _, name in ipairs(keys(node)) do
+    local refused = data.profiles.claude_answer.hinted[name]
+    if refused and not (name == "minItems" and (node[name] == 0 or node[name] == 1)) then
+      hints[#hints + 1] = name .. ": " .. tree.show(node[name])
+      node[name] = nil
+    elseif data.profiles.claude_answer.dropped[name] then
+      node[name] = nil
+    end
+  end
+  if tree.has_type(node, "object") then node.additionalProperties = false end
+  add_hints(node, hints)
+  tree.children(node, closed)
+end
+
 local profiles = {
   full = function(root) drop_word(root, "$schema") end,
   claude = flatten_root,
+  claude_answer = closed,
   gemini_strict = gemini.strict,
   gemini_rich = gemini.rich,
 }
@@ -113,7 +133,7 @@ end
 
 --- Cleans a schema.
 --- @param raw RawJson|string|nil
---- @param profile "full"|"claude"|"gemini_strict"|"gemini_rich"
+--- @param profile "full"|"claude"|"claude_answer"|"gemini_strict"|"gemini_rich"
 --- @param options {any_root: boolean?, nullable: boolean?}?  the root may be any type (schemas of
 ---   answers); `nullable` becomes a type list (schemas of Gemini's clients)
 --- @return RawJson schema

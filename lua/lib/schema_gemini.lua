@@ -21,7 +21,10 @@ local function add_hint(hints, text)
   hints[#hints + 1] = text
 end
 
-local function write_hints(node, hints)
+--- Puts what a schema may not say into its description.
+--- @param node table
+--- @param hints string[]
+function M.add_hints(node, hints)
   local before = type(node.description) == "string" and node.description or ""
   local fresh = {}
   for _, hint in ipairs(hints) do
@@ -305,7 +308,7 @@ function clean_node(node, state, trail, depth)
   local nullable = state.nullable
   state.nullable = outer
   if nullable then add_hint(hints, "nullable") end
-  write_hints(node, hints)
+  M.add_hints(node, hints)
   if scalar or properties or items then
     coercion = { type = scalar or nil, properties = properties, items = items }
   end
@@ -348,7 +351,7 @@ local function rich_node(node, state, depth)
     end
     drop_words(node, data.profiles.gemini_rich, hints)
     filter_required(node, {})
-    write_hints(node, hints)
+    M.add_hints(node, hints)
   end
   tree.children(node, function(child) rich_node(child, state, depth + 1) end)
 end

@@ -93,11 +93,23 @@ local function mend_required(node)
   if node.required ~= nil or list then node.required = list end
 end
 
+-- Google's SDKs write words of its own schemas in snake_case.
+local function mend_spelling(node)
+  for _, name in ipairs(keys(node)) do
+    local own = data.snake[name]
+    if own then
+      if node[own] == nil then node[own] = node[name] end
+      node[name] = nil
+    end
+  end
+end
+
 --- What every target needs: types in lower case, `required` as a list, numbers as numbers, and
 --- `properties` in each object.
 --- @param node table
---- @param to_list boolean?  `nullable` becomes a type list
+--- @param to_list boolean?  one of Google's: `nullable` becomes a type list
 function M.mend(node, to_list)
+  if to_list then mend_spelling(node) end
   mend_type(node, to_list)
   mend_required(node)
   for _, name in ipairs(data.numeric) do

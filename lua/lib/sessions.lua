@@ -29,12 +29,25 @@ local function claude_session(metadata)
   return name_of(match(user, "_session_([%w%-]+)$"))
 end
 
-local function in_body(body)
-  local members = names.members
-  local fine, metadata, a, b, c = json.peek(body, "metadata", members[1], members[2], members[3])
+-- Where a dialect has its system prompt, beside the messages.
+local system_members = {
+  chat = {}, anthropic = { "system" }, responses = { "instructions" },
+  gemini = { "systemInstruction", "system_instruction" },
+}
+
+local function present(value)
+  return value ~= nil and value ~= json.null and value or nil
+end
+
+-- What the body says as the session's name, and its system prompt: one look at the whole text.
+local function in_body(base, body)
+  local members, systems = names.members, system_members[base]
+  local fine, metadata, a, b, c, system, other = json.peek(body, "metadata", members[1], members[2],
+    members[3], table.unpack(systems))
   if not fine then return nil end
   if json.type(c) == "object" then c = json.get(c, "id") end
-  return claude_session(metadata) or name_of(a) or name_of(b) or name_of(c)
+  return claude_session(metadata) or name_of(a) or name_of(b) or name_of(c),
+    present(system) or present(other)
 end
 
 -- The text of a message's content, in any dialect: a string, or a list of parts.
@@ -74,66 +87,58 @@ local function read_list(body, list, content)
   return system, ""
 end
 
--- System prompt and first question, by dialect.
-local begin = {}
+-- Question and what came before it in the list, by dialect.
+local question_of = {}
 
-function begin.chat(body)
+function question_of.chat(body)
   return read_list(body, "messages", "content")
 end
 
-function begin.anthropic(body)
+function question_of.anthropic(body)
   local _, question = read_list(body, "messages", "content")
-  return text_of(json.get(body, "system"), names.system_bytes), question
+  return "", question
 end
 
-function begin.responses(body)
-  local input = json.get(body, "input")
-  local system, question = "", input
-  if type(input) == "string" then
-    question = sub(input, 1, names.question_bytes)
-  else
-    system, question = read_list(body, "input", "content")
-  end
-  return text_of(json.get(body, "instructions"), names.system_bytes) .. system, question
+function question_of.responses(body)
+  local input = json.get(body, { "input", 1 }) == nil and json.get(body, "input")
+  if type(input) == "string" then return "", sub(input, 1, names.question_bytes) end
+  return read_list(body, "input", "content")
 end
 
-function begin.gemini(body)
+function question_of.gemini(body)
   local _, question = read_list(body, "contents", "parts")
-  local system = json.get(body, { "systemInstruction", "parts" })
-    or json.get(body, { "system_instruction", "parts" })
-  return text_of(system, names.system_bytes), question
+  return "", question
 end
 
---- How a conversation begins, as a short name; nil for one that is too short to matter.
---- @param base string  dialect of the body
---- @param body string
---- @return string?
-function M.beginning(base, body)
+-- How a conversation begins, as a short name; nil for one that is too short to matter.
+local function beginning(base, body, system)
   if #body < names.cached_from then return nil end
-  local system, question = begin[base](body)
-  if system == "" and question == "" then return nil end
-  return "=" .. sub(crypto.sha256_hex(system .. "\0" .. question), 1, 32)
+  if json.type(system) == "object" then system = json.get(system, "parts") end
+  local before, question = question_of[base](body)
+  before = text_of(system, names.system_bytes) .. before
+  if before == "" and question == "" then return nil end
+  return "=" .. sub(crypto.sha256_hex(before .. "\0" .. question), 1, 32)
 end
 
 --- The conversation of a call.
 --- @param call Call
 --- @return string?
 function M.of(call)
-  local client = call.client
+  local client, base, body = call.client, call.base, call.body
   local id = name_of(client:header(names.first))
   if id then return id end
-  local base = call.base
+  local system
   -- The one client whose header comes and goes names itself in the body.
   if base == "anthropic" then
-    id = in_body(call.body)
+    id, system = in_body(base, body)
     if id then return id end
   end
   for _, header in ipairs(names.headers) do
     id = name_of(client:header(header))
     if id then return id end
   end
-  if base ~= "anthropic" then id = in_body(call.body) end
-  return id or name_of(client:header(names.last)) or M.beginning(base, call.body)
+  if base ~= "anthropic" then id, system = in_body(base, body) end
+  return id or name_of(client:header(names.last)) or beginning(base, body, system)
 end
 
 return M

@@ -55,6 +55,10 @@ function M.encode(dialect, stop, facts)
     if reason == "compaction" and not (facts and facts.compaction) then native = nil end
     return native or "end_turn", reason == "stop_sequence" and stop.sequence or nil
   end
+  -- A refusal is text like any other there: the reason has to tell.
+  if base == "gemini" and facts and facts.refusal and (reason == "end" or reason == "unknown") then
+    return data.encode.gemini.refusal
+  end
   return native or data.plain[base]
 end
 

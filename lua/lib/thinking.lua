@@ -177,6 +177,7 @@ function fits.unknown(want, _, ctx)
   local base = ir.base(ctx.upstream.dialect)
   if base == "anthropic" or base == "gemini" then return want end
   if want.mode == "budget" then return { mode = "level", level = M.level(want.budget) } end
+  if want.mode == "off" then ctx.warn("drop.param", "reasoning", "nobody knows how to turn it off") end
   return want.mode == "level" and want or nil
 end
 

@@ -171,6 +171,23 @@ local function winners(tools)
   return wins
 end
 
+local function with_modalities(output, modalities)
+  local made = copy(output)
+  made.modalities = modalities
+  return made
+end
+
+-- Pictures are asked for with a tool in the Responses dialect.
+local function ask_for_pictures(request, ctx, servers)
+  if ctx.base ~= "responses" or not request.output.modalities.image then return end
+  for _, tool in ipairs(servers) do
+    if tool.server and tool.server.tool == "image_gen" then return end
+  end
+  servers[#servers + 1] = {
+    kind = "server", name = "image_generation", server = { tool = "image_gen", config = {} },
+  }
+end
+
 local function fit_tools(request, ctx)
   local custom, wins = takes_custom(ctx), winners(request.tools)
   local functions, servers = {}, {}
@@ -179,6 +196,8 @@ local function fit_tools(request, ctx)
     if tool.kind == "server" then
       if has_server_tool(tool, ctx) then
         servers[#servers + 1] = tool
+      elseif tool.server and tool.server.tool == "image_gen" and ctx.caps.image_output then
+        request.output = with_modalities(request.output, { image = true, text = true })
       else
         ctx.warn("drop.tool", path, tool.server and tool.server.tool or tool.name)
         ctx.dropped_server = true
@@ -189,6 +208,7 @@ local function fit_tools(request, ctx)
       functions[#functions + 1] = function_tool(tool, ctx, path, custom)
     end
   end
+  ask_for_pictures(request, ctx, servers)
   if #functions > 0 and #servers > 0 and ctx.caps.search_with_tools == false then
     for _ in ipairs(servers) do ctx.warn("drop.tool", "tools", "cannot be mixed with functions") end
     servers = {}
@@ -278,6 +298,7 @@ end
 
 -- --- structured output --------------------------------------------------------------------------
 
+local ANY_ROOT = { any_root = true }
 local EMITTER = "emit_structured_output"
 
 local function ask_in_words(request, format)
@@ -290,9 +311,8 @@ local function ask_in_words(request, format)
   request.system = system
 end
 
-local function answer_options(profile)
-  return profile ~= "full" and profile or nil
-end
+-- What a schema of answers has to be like, where a dialect does not take any.
+local answer_profiles = { gemini = "gemini_rich", anthropic = "claude_answer" }
 
 --- Schemas of answers, natively or by other means.  Sets ctx.emulation ("fence" or "tool").
 --- @param request IrRequest  the copy
@@ -311,10 +331,10 @@ function M.structure(request, ctx)
     way = "prompt"
   end
   if way == "native" then
-    local profile = ctx.base == "gemini" and "gemini_rich" or ctx.base == "anthropic" and "claude"
-    if format.schema and answer_options(profile or "full") then
+    local profile = ir.base(ctx.client.dialect) ~= ctx.base and answer_profiles[ctx.base]
+    if format.schema and profile then
       format = copy(format)
-      format.schema = schema.clean(format.schema, profile, { any_root = true })
+      format.schema = schema.clean(format.schema, profile, ANY_ROOT)
       request.format = format
     end
     return

@@ -1,13 +1,14 @@
 --- How long a candidate rests after a failure, by the verdict on it (core.verdicts).
 ---
---- `seconds`: always that long.  `from` and `most`: doubled with each failure in a row.  `hinted`: a
---- delay that the upstream gives counts instead.  `spares`: never the last candidate that is left.
+--- `seconds`: always that long.  `from` and `most`: doubled with each failure in a row.  `hinted`:
+--- a delay that the upstream gives counts instead.  `spares`: never the last one that is left.
+--- `wide`: all models of the credential, where others rest for one model unless the problem says so.
 
 local HALF_HOUR = 1800
 
 return {
   unauthorized = { seconds = HALF_HOUR },
-  needs_login = { seconds = HALF_HOUR },
+  needs_login = { seconds = HALF_HOUR, wide = true },
   payment_required = { seconds = HALF_HOUR },
   forbidden = { seconds = HALF_HOUR },
   -- A web page of a guard before the API: its mood changes sooner than an account's rights.

@@ -176,7 +176,7 @@ return {
     "do not have access", "does not have access", "not available", "not a valid model",
   },
 
-  -- Patterns (lower case) of 400 and 422 that are about the account's models and not about a parameter.
+  -- Patterns (lower case) of 400 and 422 that are about the account's models and not a parameter.
   unsupported_words = {
     "model %S* ?is not supported", "model is not supported", "unsupported model",
     "model %S* ?does not exist", "model %S* ?is not available",

@@ -38,7 +38,7 @@ return {
     token_url = "https://oauth2.googleapis.com/token",
     browser_url = "https://accounts.google.com/o/oauth2/auth",
     -- Shows the code to be copied, where no browser can come back to this machine.
-    headless_uri = "https://codeassist.google.com/authcode",
+    code_uri = "https://codeassist.google.com/authcode",
   },
 
   -- What follows a login.

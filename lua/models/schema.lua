@@ -13,6 +13,14 @@ return {
   lists = { "anyOf", "oneOf", "allOf", "prefixItems" },
   maps = { "properties", "patternProperties", "$defs", "definitions", "dependentSchemas" },
 
+  -- How Google's own schemas may spell words.
+  snake = {
+    any_of = "anyOf", additional_properties = "additionalProperties", min_items = "minItems",
+    max_items = "maxItems", min_length = "minLength", max_length = "maxLength",
+    min_properties = "minProperties", max_properties = "maxProperties",
+    property_ordering = "propertyOrdering",
+  },
+
   numeric = { "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
     "minimum", "maximum" },
 
@@ -24,6 +32,12 @@ return {
   types = set("string", "number", "integer", "boolean", "object", "array", "null"),
 
   profiles = {
+    claude_answer = {
+      hinted = set("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+        "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "minProperties",
+        "maxProperties"),
+      dropped = set("$schema", "propertyOrdering"),
+    },
     gemini_strict = {
       kept = set("type", "description", "properties", "required", "items", "enum", "minimum",
         "maximum"),

@@ -1,4 +1,4 @@
---- How clients name the conversation that a request belongs to, in the order in which they are asked.
+--- How clients name the conversation that a request belongs to, in the order of belief.
 
 return {
   -- Claude Code says it twice, the second time in the body: see lib.sessions.
@@ -11,8 +11,8 @@ return {
   -- nothing better is there.
   last = "x-client-request-id",
 
-  -- Without a name: a conversation is known by how it begins.  Prompts shorter than this (1,024 tokens)
-  -- are cached by nobody, so they need not stay anywhere.
+  -- Without a name: a conversation is known by how it begins.  Prompts shorter than this (1,024
+  -- tokens) are cached by nobody, so they need not stay anywhere.
   cached_from = 4096,
   -- How much of the system prompt and of the first question counts.  Clients write the time and the
   -- state of the workspace further down.

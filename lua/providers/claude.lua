@@ -42,8 +42,9 @@ local function is_oauth(credential)
 end
 
 local function is_claude_code(call)
+  local agent = call.client:header("user-agent") or ""
   return call.dialect == "anthropic"
-    and find(call.client:header("user-agent") or "", "^claude%-cli/") ~= nil
+    and (find(agent, "^claude%-cli/") or find(agent, "^claude%-code/")) ~= nil
 end
 
 --- Whether a credential may serve a call.
@@ -56,7 +57,7 @@ function M.admits(call, credential)
       or is_claude_code(call) then
     return true
   end
-  return false, "logins serve Claude Code only (claude-oauth-clients)"
+  return false, "kept for Claude Code by claude-oauth-clients"
 end
 
 --- Moves `betas` of a body into the header.

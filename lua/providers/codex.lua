@@ -79,7 +79,8 @@ function M.prepare(call, candidate, body)
   end
   if call.without_thinking then
     -- Items of stored answers have come in since the client's own were taken out.
-    body = signatures.strip(M.dialect, body, caps.of(candidate.model, M.name, candidate.credential.entry))
+    local known = caps.of(candidate.model, M.name, candidate.credential.entry)
+    body = signatures.strip(M.dialect, body, known)
   end
   local edited, fault = codex_body.adapt(body, {
     platform = not is_backend(candidate), is_lite = call.client:header(LITE) == "true",

@@ -53,7 +53,11 @@ function M.request(call, candidate)
   if not base then return nil, errors.new("internal", "the entry has no base-url") end
   local headers = { ["content-type"] = "application/json", ["user-agent"] = upstream.AGENT }
   google.pass_on(headers, call)
-  if credential.kind == "api_key" then headers["x-goog-api-key"] = "{secret}" end
+  if credential.kind == "api_key" then
+    headers["x-goog-api-key"] = "{secret}"
+  elseif credential.kind == "oauth" then
+    headers["authorization"] = "Bearer {secret}"
+  end
   if call.upstream_stream then headers["accept"] = "text/event-stream" end
   upstream.add_own(headers, credential, call.client)
   return {

@@ -1,7 +1,7 @@
 --- Gemini through Code Assist, with a Google account and one of its projects.
 ---
---- Requests and answers are those of Gemini in an envelope.  Google ended the service for individuals
---- on 2026-06-18; seats of Code Assist Standard and Enterprise go on.
+--- Requests and answers are those of Gemini in an envelope.  Google ended the service for
+--- individuals on 2026-06-18; seats of Code Assist Standard and Enterprise go on.
 
 local body_of = require "lib.google_body"
 local catalogue = require "models.catalogue_gemini"
@@ -36,8 +36,9 @@ local not_counted = { "generationConfig", "generation_config", "safetySettings",
 
 -- The member has another spelling here.
 local function rename_system(body)
-  local system = find(body, '"system_instruction"', 1, true) and json.get(body, "system_instruction")
-  if not system then return body end
+  if not find(body, '"system_instruction"', 1, true) then return body end
+  local system = json.get(body, "system_instruction")
+  if system == nil then return body end
   return assert(json.splice_all(body, {
     { "system_instruction", nil }, { "systemInstruction", system },
   }))
@@ -60,7 +61,8 @@ end
 --- @return string
 function M.prepare(call, candidate, body)
   local given = call.envelope
-  body = body_of.without(body, "model")
+  -- The API does not know tiers.
+  body = body_of.without(body, "model", "serviceTier", "service_tier")
   if call.same_dialect then
     body = body_of.fit_thinking(body, candidate)
     if not given then body = body_of.fit_contents(rename_system(body), true) end
@@ -108,12 +110,11 @@ local function says_retired(message)
   return false
 end
 
---- @param status integer
---- @param body string
---- @param response Response
+--- What an error means here beyond what it means at Google in general.
+--- @param problem Problem
 --- @return Problem
-function M.classify(status, body, response)
-  local problem = google_errors.classify(status, body, response)
+function M.judge(problem)
+  local status = problem.status
   -- All paths are the same: what was not found is the model, or not for this account.
   if status == 404 and problem.shape == "gemini" then
     problem.verdict = problem.verdict or "unsupported"
@@ -124,6 +125,14 @@ function M.classify(status, body, response)
       .. "2026-06-18; seats of Code Assist Standard and Enterprise still work, and API keys do)"
   end
   return problem
+end
+
+--- @param status integer
+--- @param body string
+--- @param response Response
+--- @return Problem
+function M.classify(status, body, response)
+  return M.judge((google_errors.classify(status, body, response)))
 end
 
 --- Where a whole answer of the counting endpoint has its number.

@@ -56,7 +56,8 @@ function accounts.directory() end
 ---@field verifier_bytes? integer  of PKCE; default 96
 ---@field begin? fun(session: LoginSession, options: LoginOptions): boolean?, string?  sets
 ---  `session.url` and what later steps need; nil and a message when it cannot begin
----@field finish? fun(session: LoginSession, code: string, options: LoginOptions): Saved?, string?
+---@field finish? fun(session: LoginSession, code: string, options: LoginOptions): Saved?, string?, string?  nil, the
+---  problem in short and its details when it fails
 ---@field poll? fun(session: LoginSession, options: LoginOptions): Saved|"wait"|nil, string?  for a
 ---  device code: every `session.interval` seconds, until `session.expires_in`
 ---@field at_once? fun(options: LoginOptions): Saved?, string?  instead of all these, for a login
@@ -68,6 +69,8 @@ function accounts.directory() end
 ---@field challenge string
 ---@field url string             for the browser
 ---@field user_code? string      what the page asks for
+---@field code_url? string       for a browser that cannot come back: its page shows a code
+---@field pasted? boolean        that code it was that came
 ---@field interval? number       seconds between polls
 ---@field expires_in? number     seconds
 

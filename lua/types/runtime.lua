@@ -39,6 +39,7 @@ function store.keys(prefix) end
 ---@field base_url string?
 ---@field entry table      the config entry it came from, secrets left out; of a token file the
 ---  members about selection, in the configuration's spelling
+---@field weight? integer  of this key of an entry with several, when it has its own
 ---@field facts? table     of a token file: what the provider's account script says about it
 ---@field file? string     of a token file: its name
 ---@field expires? number  Unix time at which the secret ends

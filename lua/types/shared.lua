@@ -17,8 +17,8 @@
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
 ---@field verdict? string   what it means for the credential (core.verdicts), when already known
----@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential, this
----  model of it (the default), or nothing
+---@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential,
+---  this model of it (the default), or nothing
 ---@field said? string      upstream body, for rules about it; told to nobody
 ---@field challenge? boolean  a guard before the API wants a browser
 
@@ -100,7 +100,7 @@
 ---@field profile? fun(candidate: Candidate): string?
 --- Builds the upstream request.  `call.payload` is in the provider's dialect.
 ---@field request? fun(call: Call, candidate: Candidate): HttpRequest?, Problem?
---- Serves the call without a network (instead of `request`).
+--- Serves the call in a way of its own (instead of `request`): without a network, or by a session.
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
 ---@field classify? fun(status: integer, body: string, response: Response): Problem?

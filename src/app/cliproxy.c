@@ -228,6 +228,7 @@ static struct script_shared shared_of(struct cliproxy *p)
         .traces = p->traces,
         .accounts = p->accounts,
         .keeper = p->keeper,
+        .sessions = p->sessions,
     };
 }
 
@@ -336,7 +337,8 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     p->store = store_new(0);
     p->traces = traces_new(TRACES_BYTES);
     p->accounts = accounts_new();
-    if (p->config_path && p->log && p->store && p->traces && p->accounts &&
+    p->sessions = p->accounts ? sessions_new(p->accounts) : NULL;
+    if (p->config_path && p->log && p->store && p->traces && p->sessions &&
         upstream_global_init() && init_loop(p)) {
         if (start(p, !options->config_path, &message)) {
             buf_deinit(&message);
@@ -456,6 +458,7 @@ void cliproxy_free(struct cliproxy *p)
         uv_loop_close(&p->loop);
     SSL_CTX_free(p->tls);
     config_unref(p->config);
+    sessions_free(p->sessions);
     accounts_free(p->accounts);
     store_free(p->store);
     traces_free(p->traces);

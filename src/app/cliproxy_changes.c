@@ -4,6 +4,7 @@
 
 #include "app/cliproxy_internal.h"
 #include "app/settings.h"
+#include "config/diff.h"
 
 void cliproxy_tell(struct cliproxy *p, const char *line)
 {
@@ -57,6 +58,18 @@ static void warn_restart(struct cliproxy *p, const struct config *old, const str
     }
 }
 
+static void log_changes(struct cliproxy *p, const struct config *old, const struct config *now)
+{
+    struct buf lines;
+
+    if (!log_enabled(p->log, LOG_DEBUG))
+        return;
+    buf_init(&lines, 256 * 1024);
+    config_diff(old, now, &lines);
+    log_write_lines(p->log, LOG_DEBUG, "changed", lines.data, lines.len);
+    buf_deinit(&lines);
+}
+
 static void renew_tls(struct cliproxy *p, const struct config *config)
 {
     struct buf error;
@@ -81,14 +94,16 @@ void cliproxy_on_ready(void *ctx, struct generation *g)
     struct cliproxy *p = ctx;
     struct server_limits limits = settings_limits(g->config);
     const char *closed = listen_unsafe(g->config, p->plan.loopback);
+    struct config *old = p->config;
 
-    warn_restart(p, p->config, g->config);
-    config_unref(p->config);
+    warn_restart(p, old, g->config);
     p->config = config_ref(g->config);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_set_state(p->workers[i], g->states[i], &limits);
     cliproxy_set_keeper_state(p, g);
     settings_log(g->config, p->log);
+    log_changes(p, old, g->config);
+    config_unref(old);
     p->drain_seconds = config_number(g->config, "limits.drain-seconds");
     renew_tls(p, g->config);
     cliproxy_watch(p, g->config);

@@ -14,6 +14,7 @@
 #include "net/watcher.h"
 #include "script/accounts.h"
 #include "script/keeper.h"
+#include "script/sessions.h"
 
 struct cliproxy {
     struct cliproxy_options options;
@@ -32,6 +33,7 @@ struct cliproxy {
     struct store *store;
     struct traces *traces;
     struct accounts *accounts;
+    struct sessions *sessions;
     struct keeper *keeper;
     struct config *config; // the running one
     struct reload *reload;

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/cliproxy.h"
 #include "app/listen.h"
 #include "app/local_key.h"
 #include "app/reload.h"
 #include "script/bundle.h"
-#include "script/offline.h"
+#include "script/command.h"
 
 enum {
     ANSWER_MAX = 64 * 1024 * 1024,
@@ -315,84 +316,86 @@ static bool wants_colour(void)
     return isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb") != 0;
 }
 
-static bool run_script(struct config *config, const char *scripts, const char *function,
-                       const struct offline_value *values, size_t count)
+static int run_script(struct config *config, const char *scripts, const char *function,
+                      const struct command_argument *arguments, size_t count)
 {
+    struct buf notes;
     struct bundle *bundle;
-    struct buf out, notes;
-    bool fine = false;
+    int code = 1;
 
-    buf_init(&out, ANSWER_MAX);
     buf_init(&notes, 1024 * 1024);
     bundle = bundle_new(scripts, &notes);
-    if (bundle)
-        fine = offline_call(bundle, config, "core.explain_command", function, values, count, &out,
-                            &notes);
-    fprintf(stderr, "%s", notes.len ? buf_cstr(&notes) : "");
-    if ((out.len > 0 && fwrite(out.data, 1, out.len, stdout) < out.len) || fflush(stdout) != 0) {
-        fprintf(stderr, "standard output: %s\n", strerror(errno));
-        fine = false;
+    if (bundle) {
+        struct command_job job = {.bundle = bundle,
+                                  .config = config,
+                                  .version = cliproxy_version(),
+                                  .module = "core.explain_command",
+                                  .function = function,
+                                  .arguments = arguments,
+                                  .argument_count = count};
+
+        code = command_run(&job, &notes);
     }
+    if (notes.len > 0)
+        fprintf(stderr, "%s\n", buf_cstr(&notes));
     bundle_unref(bundle);
-    buf_deinit(&out);
     buf_deinit(&notes);
-    return fine;
+    return code < 0 ? 1 : code;
 }
 
-static struct offline_value text_value(const char *name, const char *text)
+static const char *yes(bool on)
 {
-    return (struct offline_value){name, text, strlen(text), false};
+    return on ? "yes" : NULL;
 }
 
 // The stock scripts print: an overlay that does not compile may be what is asked about.
-static bool print_answer(struct config *config, const struct explain_options *options,
-                         struct answer *answer)
+static int print_answer(struct config *config, const struct explain_options *options,
+                        struct answer *answer)
 {
-    struct offline_value values[] = {
-        {"document", answer->text.len ? answer->text.data : "", answer->text.len, false},
-        text_value("address", answer->address),
-        {"json", NULL, 0, options->json},
-        {"colour", NULL, 0, wants_colour()},
-    };
+    const char *document = answer->text.len ? buf_cstr(&answer->text) : "";
+    const struct command_argument arguments[] = {{"document", document ? document : ""},
+                                                 {"address", answer->address},
+                                                 {"json", yes(options->json)},
+                                                 {"colour", yes(wants_colour())}};
 
-    return run_script(config, NULL, "answer", values, 4);
+    return run_script(config, NULL, "answer", arguments, 4);
 }
 
-static bool explain_alone(struct config *config, const struct explain_options *options,
-                          const char *failure)
+static int explain_alone(struct config *config, const struct explain_options *options,
+                         const char *failure)
 {
-    struct offline_value values[] = {
-        text_value("model", options->model),
-        text_value("dialect", options->dialect),
-        text_value("without", failure),
-        {"json", NULL, 0, options->json},
-        {"colour", NULL, 0, wants_colour()},
+    const struct command_argument arguments[] = {
+        {"model", options->model},
+        {"dialect", *options->dialect ? options->dialect : NULL},
+        {"without", failure},
+        {"json", yes(options->json)},
+        {"colour", yes(wants_colour())},
     };
     char *scripts = reload_scripts_dir(config);
-    bool fine = run_script(config, scripts, "alone", values, 5);
+    int code = run_script(config, scripts, "alone", arguments, 5);
 
     free(scripts);
-    return fine;
+    return code;
 }
 
 int explain_command(struct config *config, bool broken, const struct explain_options *options)
 {
     struct answer answer = {.failure = ""};
     char path[TEXT_SIZE];
-    bool fine = false;
+    int code = 1;
 
     buf_init(&answer.text, ANSWER_MAX);
     if (!make_path(options, path, sizeof(path)))
         fprintf(stderr, "the name is too long\n");
     else if (ask_server(config, path, &answer))
-        fine = print_answer(config, options, &answer);
+        code = print_answer(config, options, &answer);
     else if (options->request)
         fprintf(stderr, "only a running server knows its requests: %s\n", answer.failure);
     else if (broken)
         fprintf(stderr, "the configuration cannot be used, and no server answers: %s\n",
                 answer.failure);
     else
-        fine = explain_alone(config, options, answer.failure);
+        code = explain_alone(config, options, answer.failure);
     buf_deinit(&answer.text);
-    return fine ? 0 : 1;
+    return code;
 }

@@ -157,13 +157,8 @@ static bool print(FILE *file, const struct buf *text)
 
 int translate_command(struct config *config, const struct translate_options *options)
 {
-    struct offline_value values[] = {
-        {"from", options->from, strlen(options->from), false},
-        {"to", options->to, strlen(options->to), false},
-        {"mode", options->mode, strlen(options->mode), false},
-        {"model", options->model, strlen(options->model), false},
-        {"text", "", 0, false},
-    };
+    struct offline_job job = {.from = options->from, .to = options->to, .mode = options->mode,
+                              .model = options->model};
     struct buf text, out, notes;
     struct bundle *b = NULL;
     bool fine = false;
@@ -175,9 +170,9 @@ int translate_command(struct config *config, const struct translate_options *opt
         goto done;
     b = load_scripts(config, &notes);
     if (b) {
-        if (text.len > 0)
-            values[4] = (struct offline_value){"text", text.data, text.len, false};
-        fine = offline_call(b, config, "core.translate", "run", values, 5, &out, &notes);
+        job.text = text.len ? text.data : "";
+        job.text_len = text.len;
+        fine = offline_translate(b, config, &job, &out, &notes);
     }
     if (!print(stdout, &out)) {
         fprintf(stderr, "standard output: %s\n", strerror(errno));

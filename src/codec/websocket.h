@@ -77,8 +77,8 @@ void websocket_deinit(struct websocket *w);
 enum websocket_result websocket_take(struct websocket *w, const char *bytes, size_t n, size_t *used,
                                      struct websocket_event *event);
 
-// Hands the message of the last event over (free()), so that it need not be copied.  A NUL follows
-// it.  NULL without memory.
+// Hands the message of the last event over (free()), so that it need not be copied: it stays where
+// it is.  A NUL follows it.  NULL without memory (only of an empty one).
 char *websocket_detach(struct websocket *w, size_t *len);
 
 // Writes the head of an unmasked, unfragmented frame whose payload has `len` bytes; its length.

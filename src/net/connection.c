@@ -166,7 +166,8 @@ void connection_feed(struct connection *c, const char *bytes, size_t n)
 
     if (c->phase == PHASE_LINGER) {
         c->drained += n;
-        if (c->drained > LINGER_BYTES)
+        // A message may be large: its sender hears why it is refused once it is through.
+        if (c->drained > LINGER_BYTES && !c->upgrade)
             connection_break(c);
         return;
     }

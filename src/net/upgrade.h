@@ -47,7 +47,7 @@ bool upgrade_send(struct upgrade *u, const char *text, size_t n);
 // False while more than output_high bytes wait for the client, or when it is closing.
 bool upgrade_writable(const struct upgrade *u);
 
-// Inside on_text: the message becomes the caller's (free()); a NUL follows it.
+// Inside on_text: the message becomes the caller's (free()), where it is; a NUL follows it.
 char *upgrade_detach(struct upgrade *u, size_t *len);
 
 // Stops reading the socket, from the next message on, until it is called with false.

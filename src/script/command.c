@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "net/upstream.h"
+#include "script/accounts.h"
 #include "script/credentials.h"
 #include "script/host.h"
 #include "script/secrets.h"
@@ -23,6 +24,7 @@ struct command {
     uv_loop_t loop;
     uv_signal_t signals[SIGNALS];
     struct store *store;
+    struct accounts *accounts;
     struct upstream *upstream;
     struct script_host *host;
     struct script_state *state;
@@ -141,10 +143,12 @@ static bool make_state(struct command *c)
 
 static bool make_host(struct command *c)
 {
-    struct script_shared shared = {.log = c->job->log, .store = c->store = store_new(0)};
+    struct script_shared shared = {.log = c->job->log,
+                                   .store = c->store = store_new(0),
+                                   .accounts = c->accounts = accounts_new()};
 
     c->upstream = upstream_new(&c->loop, c->job->log);
-    if (c->store && c->upstream)
+    if (c->store && c->accounts && c->upstream)
         c->host = host_new(&c->loop, c->upstream, &shared, on_pass, c);
     if (c->host && host_start(c->host))
         return true;
@@ -178,6 +182,7 @@ static void close_all(struct command *c)
     uv_run(&c->loop, UV_RUN_DEFAULT); // until nothing is open
     host_free(c->host);
     upstream_free(c->upstream);
+    accounts_free(c->accounts);
     store_free(c->store);
     uv_loop_close(&c->loop);
 }

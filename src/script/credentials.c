@@ -87,7 +87,7 @@ bool credentials_add(struct credential_set *set, const struct credential_draft *
         return false;
     set->items = more;
     c = &more[set->count++]; // from here on credentials_unref() frees what is there
-    *c = (struct credential){.kind = d->kind, .entry = d->entry};
+    *c = (struct credential){.kind = d->kind, .entry = d->entry, .weight = d->weight};
     while (base_len > 0 && base[base_len - 1] == '/')
         base_len--;
     c->id = strdup(d->id);

@@ -32,6 +32,7 @@ struct credential {
     struct credential_host *hosts;
     size_t host_count;
     const struct config_node *entry; // in the config, which the set keeps alive; NULL: a bare key
+    const struct config_node *weight; // of this key of its entry, in the config; NULL: not given
     char *details;  // of an account: JSON object of what else scripts may see; NULL
 };
 
@@ -48,7 +49,7 @@ struct credential_draft {
     const char *provider, *name, *kind;
     const char *secret, *label, *proxy, *base_url, *details;
     const char *const *hosts; // URLs, NULL at the end; the base URL's host is bound in any case
-    const struct config_node *entry;
+    const struct config_node *entry, *weight;
 };
 
 // NULL without memory.

@@ -73,6 +73,7 @@ struct draft {
     const char *const *parts; // of the id, NULL at the end
     const char *details;      // JSON for scripts, or NULL
     const struct config_node *entry;
+    const struct config_node *weight; // of the key itself, NULL when it gives none
 };
 
 static bool add(struct credential_set *set, const struct draft *d)
@@ -89,7 +90,8 @@ static bool add(struct credential_set *set, const struct draft *d)
         .proxy = d->proxy,
         .base_url = d->base,
         .details = d->details,
-        .entry = d->entry};
+        .entry = d->entry,
+        .weight = d->weight};
     bool ok = id && credentials_add(set, &draft);
 
     free(id);
@@ -101,13 +103,6 @@ static bool is_url(const char *s)
     struct url url;
 
     return url_parse(s, strlen(s), &url);
-}
-
-static bool is_off(const struct config_node *entry)
-{
-    const struct config_node *off = config_member(entry, "disabled");
-
-    return off && off->type == CONFIG_BOOL && off->boolean;
 }
 
 // --- openai-compatibility ------------------------------------------------------------------------
@@ -128,9 +123,19 @@ static void name_kind(const char *name, char *kind, size_t size)
         *c = (char)tolower((unsigned char)*c);
 }
 
-static bool add_compatible(struct credential_set *set, const struct config_node *entry,
-                           const char *key, const char *proxy)
+// What the file says; a default is nothing.
+static const struct config_node *given(const struct config_node *map, const char *name)
 {
+    const struct config_node *node = map ? config_member(map, name) : NULL;
+
+    return node && node->line > 0 ? node : NULL;
+}
+
+// `key_entry`: the element of api-key-entries, or NULL.
+static bool add_compatible(struct credential_set *set, const struct config_node *entry,
+                           const char *key, const struct config_node *key_entry)
+{
+    const char *proxy = key_entry ? text(key_entry, "proxy-url") : "";
     const char *base = text(entry, "base-url");
     const char *name = *text(entry, "name") ? text(entry, "name") : "openai-compatibility";
     const char *parts[] = {key, base, proxy, NULL};
@@ -140,7 +145,8 @@ static bool add_compatible(struct credential_set *set, const struct config_node 
                           .base = base,
                           .proxy = proxy,
                           .parts = parts,
-                          .entry = entry};
+                          .entry = entry,
+                          .weight = given(key_entry, "weight")};
     char kind[300];
 
     name_kind(name, kind, sizeof(kind));
@@ -154,22 +160,21 @@ static bool add_compatible_entry(struct credential_set *set, const struct config
     const struct config_node *keys = list(entry, "api-keys");
 
     // The configuration has warned about an entry that cannot work.
-    if (is_off(entry) || !is_url(text(entry, "base-url")))
+    if (!is_url(text(entry, "base-url")))
         return true;
     if (entries) {
         for (size_t i = 0; i < entries->count; i++)
-            if (!add_compatible(set, entry, text(entries->items[i], "api-key"),
-                                text(entries->items[i], "proxy-url")))
+            if (!add_compatible(set, entry, text(entries->items[i], "api-key"), entries->items[i]))
                 return false;
         return true;
     }
     if (keys) {
         for (size_t i = 0; i < keys->count; i++)
-            if (!add_compatible(set, entry, keys->items[i]->text, ""))
+            if (!add_compatible(set, entry, keys->items[i]->text, NULL))
                 return false;
         return true;
     }
-    return add_compatible(set, entry, "", ""); // a local server without keys
+    return add_compatible(set, entry, "", NULL); // a local server without keys
 }
 
 // --- lists of keys -------------------------------------------------------------------------------
@@ -214,7 +219,7 @@ static bool add_key(struct credential_set *set, const struct key_list *from,
                           .entry = bare ? NULL : entry};
 
     // An address of one's own may do without a key.
-    if ((!*key && *from->base) || !is_url(draft.base) || (!bare && is_off(entry)))
+    if ((!*key && *from->base) || !is_url(draft.base))
         return true;
     return add(set, &draft);
 }

@@ -5,6 +5,7 @@
 #include "script/exchange.h"
 #include "script/listener.h"
 #include "script/mailbox.h"
+#include "script/sessions.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -26,6 +27,7 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
     if (!h)
         return NULL;
     list_init(&h->gone);
+    list_init(&h->session_list);
     list_init(&h->listeners);
     h->upstream = upstream;
     h->log = shared->log;
@@ -33,6 +35,7 @@ struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
     h->traces = shared->traces;
     h->accounts = shared->accounts;
     h->keeper = shared->keeper;
+    h->sessions = shared->sessions;
     h->after_pass = after_pass;
     h->ctx = ctx;
     h->scheduler = calloc(1, sizeof(*h->scheduler));
@@ -88,7 +91,11 @@ void host_wake(struct script_host *h)
 
 void host_attach(struct script_host *h, struct script_state *state)
 {
+    const struct config *config = state->config;
+
     state->host = h;
+    sessions_configure(h, config_bool(config, "ws-auth") &&
+                              config_at(config, "api-keys")->count > 0);
 }
 
 void state_collect(struct script_state *state)

@@ -16,6 +16,7 @@ struct keeper;
 struct mailbox;
 struct scheduler;
 struct script_state;
+struct sessions;
 struct upstream;
 
 // What all hosts of a process share.
@@ -25,6 +26,7 @@ struct script_shared {
     struct traces *traces;     // may be NULL
     struct accounts *accounts; // NULL: there are only the configured credentials
     struct keeper *keeper;     // NULL: nobody answers keeper.ask()
+    struct sessions *sessions; // NULL: no client can become one
 };
 
 struct script_host {
@@ -37,6 +39,9 @@ struct script_host {
     struct keeper *keeper;
     struct mailbox *mailbox; // answers from other threads
     bool mailbox_open;
+    struct sessions *sessions;
+    struct list session_list; // those of this host, see sessions.h
+    bool sessions_need_key;
     struct list gone;      // exchanges whose client has left
     struct list listeners; // of scripts, see listener.h
     void (*after_pass)(void *ctx);

@@ -45,6 +45,10 @@ static void l_push_credential(lua_State *L, const struct credential *c, int deco
     set_string(L, "label", c->label);
     if (*c->base_url)
         set_string(L, "base_url", c->base_url);
+    if (c->weight) {
+        lua_pushinteger(L, c->weight->integer);
+        lua_setfield(L, -2, "weight");
+    }
     if (c->entry) {
         l_push_node(L, c->entry, 0);
         lua_setfield(L, -2, "entry");

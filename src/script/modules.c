@@ -16,7 +16,7 @@ static const struct {
     {"log", luaopen_log},           {"sse", luaopen_sse},
     {"store", luaopen_store},       {"task", luaopen_task},
     {"terminal", luaopen_terminal}, {"timer", luaopen_timer},
-    {"tokens", luaopen_tokens},
+    {"tokens", luaopen_tokens},     {"ws", luaopen_ws},
 };
 
 lua_CFunction modules_find(const char *name)

@@ -21,6 +21,7 @@ int luaopen_task(lua_State *L);
 int luaopen_terminal(lua_State *L);
 int luaopen_timer(lua_State *L);
 int luaopen_tokens(lua_State *L);
+int luaopen_ws(lua_State *L);
 
 struct config_node;
 

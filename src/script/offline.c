@@ -7,9 +7,7 @@
 #include "script/state.h"
 
 struct call {
-    const char *module, *function;
-    const struct offline_value *values;
-    size_t count;
+    const struct offline_job *job;
     struct buf *out, *notes;
     bool fine;
 };
@@ -23,23 +21,19 @@ static bool append_string(lua_State *L, int index, struct buf *to)
     return !text || buf_append(to, text, len);
 }
 
-static int l_call(lua_State *L)
+static int l_translate(lua_State *L)
 {
     struct call *call = lua_touserdata(L, 1);
+    const struct offline_job *job = call->job;
 
-    state_push_module(L, call->module);
-    lua_getfield(L, -1, call->function);
-    lua_createtable(L, 0, (int)call->count);
-    for (size_t i = 0; i < call->count; i++) {
-        const struct offline_value *v = &call->values[i];
-
-        if (v->text)
-            lua_pushlstring(L, v->text, v->len);
-        else
-            lua_pushboolean(L, v->boolean);
-        lua_setfield(L, -2, v->name);
-    }
-    lua_call(L, 1, 3);
+    state_push_module(L, "core.translate");
+    lua_getfield(L, -1, "run");
+    lua_pushstring(L, job->from);
+    lua_pushstring(L, job->to);
+    lua_pushstring(L, job->mode);
+    lua_pushstring(L, job->model);
+    lua_pushlstring(L, job->text, job->text_len);
+    lua_call(L, 5, 3);
     if (!append_string(L, -3, call->out) || !append_string(L, -2, call->notes))
         return luaL_error(L, "the result is too large");
     call->fine = lua_toboolean(L, -1);
@@ -51,9 +45,9 @@ static bool run(struct script_state *s, struct call *call)
 {
     const char *message;
 
-    if (!state_require(s, call->module, call->notes))
+    if (!state_require(s, "core.translate", call->notes))
         return false;
-    lua_pushcfunction(s->L, l_call);
+    lua_pushcfunction(s->L, l_translate);
     lua_pushlightuserdata(s->L, call);
     if (lua_pcall(s->L, 1, 0, 0) == LUA_OK)
         return call->fine;
@@ -62,29 +56,28 @@ static bool run(struct script_state *s, struct call *call)
     return false;
 }
 
-bool offline_call(struct bundle *bundle, struct config *config, const char *module,
-                  const char *function, const struct offline_value *values, size_t count,
-                  struct buf *out, struct buf *notes)
+bool offline_translate(struct bundle *bundle, struct config *config, const struct offline_job *job,
+                       struct buf *out, struct buf *notes)
 {
-    struct call call = {module, function, values, count, out, notes, false};
+    struct call call = {.job = job, .out = out, .notes = notes};
     struct script_limits limits = {
         .memory = (size_t)config_int(config, "scripts.memory-mib") << 20,
         .hard = (double)config_int(config, "scripts.hard-limit-ms") / 1000,
     };
-    struct credential_set *credentials;
+    struct credential_set *none;
     struct script_state *s = NULL;
     bool fine = false;
 
     if (!bundle->compiled && !bundle_compile(bundle, notes))
         return false;
-    credentials = credentials_from_config(config);
-    if (credentials)
-        s = state_new(bundle, config, credentials, &limits);
+    none = credentials_from_config(config);
+    if (none)
+        s = state_new(bundle, config, none, &limits);
     if (s)
         fine = run(s, &call);
     else
         buf_puts(notes, "out of memory\n");
     state_free(s);
-    credentials_unref(credentials);
+    credentials_unref(none);
     return fine;
 }

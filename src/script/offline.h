@@ -1,5 +1,5 @@
-// offline.h - calls one function of a script in a state of its own, without loop and network.  For
-// commands; free of Lua types.
+// offline.h - runs the translation of lua/core/translate.lua once, in a state of its own, without
+// loop and network.  Free of Lua types.
 
 #pragma once
 
@@ -10,17 +10,15 @@
 #include "config/config.h"
 #include "script/bundle.h"
 
-// A member of the table that the function gets.
-struct offline_value {
-    const char *name;
-    const char *text; // NULL: a boolean
-    size_t len;
-    bool boolean;
+struct offline_job {
+    const char *from, *to; // dialects
+    const char *mode;      // "request", "response" or "stream"
+    const char *model;     // "" for the one of the text
+    const char *text;
+    size_t text_len;
 };
 
-// Calls `function` of a module with one table.  It returns a text or nil, which goes to `out`, lines
-// for the user or nil, which go to `notes`, and whether all is well: the result.  False, too, with
-// a message in `notes`, when a script failed; `out` may hold something in any case.
-bool offline_call(struct bundle *bundle, struct config *config, const char *module,
-                  const char *function, const struct offline_value *values, size_t count,
-                  struct buf *out, struct buf *notes);
+// Translates; `out` gets the result and `notes` warnings and the error, in lines.  False when the
+// text cannot be translated or a script failed; `out` may hold something then, too.
+bool offline_translate(struct bundle *bundle, struct config *config, const struct offline_job *job,
+                       struct buf *out, struct buf *notes);

@@ -40,31 +40,47 @@ static void add(struct secrets *known, const char *text, size_t len)
         known->items[known->count++] = (struct secret){copy, len};
 }
 
-// Adds what JSON with escaped slashes and URLs make of a secret.
-static void add_forms(struct secrets *known, const char *text, size_t len)
-{
+// What JSON with escaped slashes and what URLs make of a secret; empty when it is the same.
+struct forms {
     struct buf json, url;
+};
 
-    buf_init(&json, 2 * LONGEST);
-    buf_init(&url, 3 * LONGEST);
+static void forms_init(struct forms *f, const char *text, size_t len)
+{
+    buf_init(&f->json, 2 * LONGEST);
+    buf_init(&f->url, 3 * LONGEST);
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
 
         if (c == '/' || c == '"' || c == '\\')
-            buf_putc(&json, '\\');
-        buf_putc(&json, (char)c);
+            buf_putc(&f->json, '\\');
+        buf_putc(&f->json, (char)c);
         if (isalnum(c) || strchr("-._~", c))
-            buf_putc(&url, (char)c);
+            buf_putc(&f->url, (char)c);
         else
-            buf_printf(&url, "%%%02X", c);
+            buf_printf(&f->url, "%%%02X", c);
     }
+    if (f->json.len == len)
+        buf_clear(&f->json);
+    if (f->url.len == len)
+        buf_clear(&f->url);
+}
+
+static void forms_deinit(struct forms *f)
+{
+    buf_deinit(&f->json);
+    buf_deinit(&f->url);
+}
+
+static void add_forms(struct secrets *known, const char *text, size_t len)
+{
+    struct forms f;
+
+    forms_init(&f, text, len);
     add(known, text, len);
-    if (json.len > len)
-        add(known, json.data, json.len);
-    if (url.len > len)
-        add(known, url.data, url.len);
-    buf_deinit(&json);
-    buf_deinit(&url);
+    add(known, f.json.data, f.json.len);
+    add(known, f.url.data, f.url.len);
+    forms_deinit(&f);
 }
 
 // The `user:password` of a proxy URL and its password; false when it has none.
@@ -185,11 +201,27 @@ static void take_out(struct redaction *r, const char *secret, size_t len)
         secrets_replace(r->out, secret, len);
 }
 
+static void take_out_forms(struct redaction *r, const char *secret)
+{
+    size_t len = strlen(secret);
+    struct forms f;
+
+    if (len < SHORTEST || len > r->len) // the other forms are longer
+        return;
+    take_out(r, secret, len);
+    if (!strpbrk(secret, "/+=\"\\%"))
+        return;
+    forms_init(&f, secret, len);
+    take_out(r, f.json.data, f.json.len);
+    take_out(r, f.url.data, f.url.len);
+    forms_deinit(&f);
+}
+
 static void take_out_account(struct redaction *r, const struct credential *c)
 {
     struct secret both, password;
 
-    take_out(r, c->secret, strlen(c->secret));
+    take_out_forms(r, c->secret);
     if (c->proxy && find_userinfo(c->proxy, &both, &password))
         take_out(r, password.text, password.len);
 }
@@ -203,7 +235,7 @@ bool secrets_redact(struct script_state *s, const char *text, size_t len, const 
     if (len < SHORTEST)
         return false;
     if (own)
-        take_out(&r, own, strlen(own));
+        take_out_forms(&r, own);
     for (int i = 0; i < ACCOUNTS_SOURCES && s->live[i]; i++)
         for (size_t k = 0; k < s->live[i]->count; k++)
             take_out_account(&r, &s->live[i]->items[k]);

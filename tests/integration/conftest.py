@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+from support.logged_in import with_accounts  # noqa: E402
 from support.authority import Authority  # noqa: E402
 from support.hosts import Hosts  # noqa: E402
 from support.login import Login  # noqa: E402
@@ -107,6 +108,12 @@ def hosts(authority, tmp_path):
     yield made
     made.close()
     assert not made.problems, "\n".join(made.problems)
+
+
+@pytest.fixture
+def make_with_accounts(make_proxy, hosts):
+    """Proxies with token files, in front of `hosts`; see support/logged_in.py."""
+    return with_accounts(make_proxy, hosts)
 
 
 @pytest.fixture

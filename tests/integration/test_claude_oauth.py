@@ -5,13 +5,12 @@ The servers stand under their real names and check every header and field (suppo
 import json
 import os
 import re
-import signal
 import time
 
 import pytest
 
+from support.logged_in import MOMENTS, ask_and_kill, check_kill, file_of, iso, no_secrets
 from support.proxy import eventually
-from support.upstream import reply
 from support.vendors import EMAIL, FIXTURES, Anthropic, Login, recorded
 
 MODEL = "claude-sonnet-4-5-20250929"
@@ -29,34 +28,14 @@ def vendor(hosts):
     return Anthropic(hosts)
 
 
-@pytest.fixture
-def make(make_proxy, hosts):
-    """A proxy with an auth-dir; its files are given by name."""
-    def make(files=None, start=True, name="home", **config):
-        proxy = make_proxy({"auth-dir": "auths", "workers": 2, "mock": False, **config}, start=False,
-                           name=name, **hosts.env())
-        proxy.auths = proxy.folder / "auths"
-        proxy.auths.mkdir(mode=0o700, exist_ok=True)
-        proxy.write_config({**proxy.config, "auth-dir": str(proxy.auths)})
-        for file, document in (files or {}).items():
-            text = document if isinstance(document, str) else json.dumps(document)
-            (proxy.auths / file).write_text(text)
-        return proxy.start() if start else proxy
-    return make
-
-
 def account(vendor, expired=False, **members):
     """A token file of somebody who is logged in."""
     vendor.tokens.issue()
     at = time.time() + (-3600 if expired else 6 * 3600)
     return {"id_token": "", "access_token": vendor.tokens.access,
             "refresh_token": vendor.tokens.refresh, "email": EMAIL, "type": "claude",
-            "last_refresh": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at - 28800)),
-            "expired": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), **members}
-
-
-def file_of(proxy, name=FILE):
-    return json.loads((proxy.auths / name).read_text())
+            "last_refresh": iso(at - 28800),
+            "expired": iso(at), **members}
 
 
 def body(**members):
@@ -69,13 +48,8 @@ def messages(proxy, headers=None, **members):
                                   CODE if headers is None else headers)
 
 
-def no_secrets(proxy, vendor, *texts):
-    everything = proxy.log + "".join(texts)
-    assert not [t for t in vendor.tokens.issued if t in everything]
-
-
-def test_a_login_serves_claude_code_and_others(make, vendor):
-    proxy = make(start=False)
+def test_a_login_serves_claude_code_and_others(make_with_accounts, vendor):
+    proxy = make_with_accounts(start=False)
     login = Login(proxy, "--claude-login")
     try:
         status, page = login.browser(vendor.authorize(login.url()))
@@ -94,7 +68,8 @@ def test_a_login_serves_claude_code_and_others(make, vendor):
     assert path.read_text().count("\n") == 1
 
     proxy.start()
-    sent = body(metadata={"user_id": "u"}, system=[{"type": "text", "text": "You are Claude Code."}])
+    sent = body(metadata={"user_id": "u"},
+                system=[{"type": "text", "text": "You are Claude Code."}])
     text = json.dumps(sent, indent=1).encode()
     answer = proxy.client().request("POST", "/v1/messages?beta=true", text, CODE)
     assert answer.status == 200 and answer.json()["content"][0]["text"] == "Hello there"
@@ -120,8 +95,8 @@ def test_a_login_serves_claude_code_and_others(make, vendor):
     no_secrets(proxy, vendor, login.text, answer.text)
 
 
-def test_a_refused_login_saves_nothing(make, vendor):
-    proxy = make(start=False)
+def test_a_refused_login_saves_nothing(make_with_accounts, vendor):
+    proxy = make_with_accounts(start=False)
     login = Login(proxy, "--claude-login")
     try:
         back = vendor.authorize(login.url())
@@ -134,18 +109,18 @@ def test_a_refused_login_saves_nothing(make, vendor):
     assert not list(proxy.auths.glob("*.json"))
 
 
-def test_an_expired_token_is_refreshed_before_it_is_used(make, vendor):
+def test_an_expired_token_is_refreshed_before_it_is_used(make_with_accounts, vendor):
     document = account(vendor, expired=True)
     old = set(vendor.tokens.issued)
     seen = []
 
     def answer(request):
         # Written before it is used.
-        seen.append(file_of(proxy))
+        seen.append(file_of(proxy, FILE))
         return {"id": "msg", "type": "message", "role": "assistant", "model": MODEL, "content": [],
                 "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}}
     vendor.answer = answer
-    proxy = make({FILE: document})
+    proxy = make_with_accounts({FILE: document})
     assert messages(proxy).status == 200
     assert vendor.tokens.refreshes == 1 and len(vendor.messages.requests) == 1
     assert seen[0]["access_token"] == vendor.tokens.access
@@ -156,10 +131,11 @@ def test_an_expired_token_is_refreshed_before_it_is_used(make, vendor):
     no_secrets(proxy, vendor)
 
 
-def test_a_token_that_is_refused_is_refreshed_once_and_tried_again(make, vendor):
-    proxy = make({FILE: account(vendor)})
+def test_a_token_that_is_refused_is_refreshed_once_and_tried_again(make_with_accounts, vendor):
+    proxy = make_with_accounts({FILE: account(vendor)})
     vendor.tokens.access = "sk-ant-oat01-somebody-else-refreshed"
-    assert messages(proxy, stream=True).status == 200
+    answer = messages(proxy, stream=True)
+    assert answer.status == 200, (answer, proxy.tail())
     assert vendor.tokens.refreshes == 1 and len(vendor.messages.requests) == 2
     vendor.messages.then(recorded("claude/expired_token"), recorded("claude/expired_token"))
     answer = messages(proxy)
@@ -167,8 +143,8 @@ def test_a_token_that_is_refused_is_refreshed_once_and_tried_again(make, vendor)
     assert answer.json()["error"]["type"] == "authentication_error"
 
 
-def test_a_revoked_login_is_reported_and_not_tried_again(make, vendor):
-    proxy = make({FILE: account(vendor)})
+def test_a_revoked_login_is_reported_and_not_tried_again(make_with_accounts, vendor):
+    proxy = make_with_accounts({FILE: account(vendor)})
     vendor.tokens.revoked = True
     answer = messages(proxy)
     assert answer.status == 401
@@ -188,18 +164,18 @@ def test_a_revoked_login_is_reported_and_not_tried_again(make, vendor):
     eventually(lambda: messages(proxy).status == 200)
 
 
-def test_a_file_of_a_former_login_is_refreshed_without_scopes(make, vendor):
+def test_a_file_of_a_former_login_is_refreshed_without_scopes(make_with_accounts, vendor):
     vendor.only_old_scopes = True
-    proxy = make({FILE: account(vendor, expired=True)})
+    proxy = make_with_accounts({FILE: account(vendor, expired=True)})
     assert messages(proxy).status == 200
     assert len(vendor.token.requests) == 2 and vendor.tokens.refreshes == 1
 
 
-def test_a_file_that_cannot_be_refreshed_serves_as_long_as_it_does(make, vendor):
+def test_a_file_that_cannot_be_refreshed_serves_as_long_as_it_does(make_with_accounts, vendor):
     document = account(vendor)
     for name in ("refresh_token", "expired", "last_refresh"):
         del document[name]
-    proxy = make({"setup-token.json": document})
+    proxy = make_with_accounts({"setup-token.json": document})
     assert messages(proxy).status == 200
     vendor.tokens.access = "another"
     assert messages(proxy).status == 401
@@ -207,12 +183,13 @@ def test_a_file_that_cannot_be_refreshed_serves_as_long_as_it_does(make, vendor)
 
 
 @pytest.mark.parametrize("shape", ["base", "late"])
-def test_files_of_the_reference_are_rewritten_without_losing_a_member(make, vendor, shape):
+def test_files_of_the_reference_are_rewritten_without_losing_a_member(
+        make_with_accounts, vendor, shape):
     before = (FIXTURES / "claude" / f"file_{shape}.json").read_text()
     vendor.tokens.issue()
     vendor.tokens.refresh = "sk-ant-ort01-EXAMPLE"
     name = {"base": FILE, "late": "my-own-name.JSON"}[shape]
-    proxy = make({name: before})
+    proxy = make_with_accounts({name: before})
     model = {"base": MODEL, "late": "team/" + MODEL}[shape]
     assert messages(proxy, model=model).status == 200, proxy.tail()
     text = (proxy.auths / name).read_text()
@@ -228,118 +205,37 @@ def test_files_of_the_reference_are_rewritten_without_losing_a_member(make, vend
         assert vendor.messages.last.header("x-team") == "blue"
 
 
-# --- kill -9 ------------------------------------------------------------------------------------------
+# --- kill -9 ------------------------------------------------------------------------------------
 
-def kill(proxy):
-    os.kill(proxy.process.pid, signal.SIGKILL)
-    proxy.process.wait()
-    proxy.checked = True  # this end is not to be a clean one
-
-
-def ask_and_kill(proxy, when):
-    """Sends a request that needs a refresh, and kills the proxy as soon as `when()` returns."""
+def begin(proxy):
     connection = proxy.client().connect()
     connection.request("POST", "/v1/messages?beta=true", json.dumps(body()),
                        {**CODE, "Content-Type": "application/json"})
-    when()
-    kill(proxy)
-    connection.close()
+    return connection
 
 
-def received_then(what, received):
-    def action(c):
-        received.append(c.request)
-        what(c)
-    return action
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_rotated_token_survives_a_kill(make_with_accounts, make_upstream, vendor, moment):
+    """At each step between question and use: the next start serves without a login."""
+    check_kill(make_with_accounts, make_upstream, vendor, moment, begin, messages, FILE,
+               account(vendor, expired=True))
 
 
-def half(text):
-    def action(c):
-        c.head(200, {"Content-Type": "application/json", "Content-Length": len(text)}, chunked=False)
-        c.send(text[:len(text) // 2].encode())
-        c.wait_gone()
-    return action
-
-
-@pytest.mark.parametrize("moment", ["before", "received", "half", "whole", "used"])
-def test_a_rotated_token_survives_a_kill(make, make_upstream, vendor, hosts, moment):
-    """At each step between answer and use: the next start serves without a login."""
-    document = account(vendor, expired=True)
-    vendor.tokens.grace = True
-    old_refresh = vendor.tokens.refresh
-    received = []
-
-    def answering(action_of):
-        def handler(request):
-            data = vendor._token(request)
-            action = action_of(data)
-
-            def act(c):
-                received.append(1)
-                action(c)
-            return act
-        vendor.token(handler)
-
-    if moment == "before":
-        deaf = make_upstream()  # takes the connection and never speaks TLS
-        env = {"CLIPROXY_RESOLVE": f"*:443:127.0.0.1:{deaf.port}"}
-        proxy = make({FILE: document}, start=False)
-        proxy.env.update(env)
-        proxy.start()
-        ask_and_kill(proxy, lambda: eventually(lambda: deaf.connections > 0))
-        assert vendor.tokens.refreshes == 0
-    elif moment in ("received", "half"):
-        answering({"received": lambda data: lambda c: c.wait_gone(),
-                   "half": lambda data: half(json.dumps(data))}[moment])
-        proxy = make({FILE: document})
-        ask_and_kill(proxy, lambda: eventually(lambda: received))
-    elif moment == "whole":
-        answering(reply)
-        proxy = make({FILE: document})
-        ask_and_kill(proxy, lambda: eventually(lambda: received, pause=0.001))
-    else:
-        vendor.answer = lambda r: lambda c: (received.append(1), c.wait_gone())
-        proxy = make({FILE: document})
-        ask_and_kill(proxy, lambda: eventually(lambda: received))
-        assert file_of(proxy)["refresh_token"] == vendor.tokens.refresh != old_refresh
-
-    on_disk = file_of(proxy)["refresh_token"]
-    assert on_disk in (old_refresh, vendor.tokens.refresh)
-    vendor.answer = None
-    vendor.token(vendor._token)
-    before = vendor.tokens.refreshes
-    again = make(start=False)
-    again.env.update(hosts.env())
-    again.start()
-    assert messages(again).status == 200, again.tail()
-    if moment == "used":
-        assert vendor.tokens.refreshes == before  # what was saved is still good
-    assert file_of(again)["refresh_token"] == vendor.tokens.refresh
-    no_secrets(again, vendor)
-
-
-def test_a_token_that_was_used_up_without_an_answer_needs_a_login(make, vendor):
-    document = account(vendor, expired=True)
-    received = []
-
-    def lose(request):
-        vendor._token(request)
-        return received_then(lambda c: c.wait_gone(), received)
-    vendor.token(lose)
-    proxy = make({FILE: document})
-    ask_and_kill(proxy, lambda: eventually(lambda: received))
-    vendor.token(vendor._token)
-    again = make()
+def test_a_token_that_was_used_up_without_an_answer_needs_a_login(
+        make_with_accounts, make_upstream, vendor):
+    proxy = make_with_accounts({FILE: account(vendor, expired=True)}, start=False)
+    ask_and_kill(proxy, vendor, begin, "received", make_upstream)
+    again = make_with_accounts()
     answer = messages(again)
     assert answer.status == 401 and "log in again" in answer.json()["error"]["message"]
     no_secrets(again, vendor, answer.text)
 
 
-# --- what a subscription is for -----------------------------------------------------------------------
+# --- what a subscription is for ------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["only_for_claude_code", "third_party_apps"])
-def test_refusals_of_other_programs_come_back_unchanged(make, vendor, name):
-    proxy = make({FILE: account(vendor)})
+def test_refusals_of_other_programs_come_back_unchanged(make_with_accounts, vendor, name):
+    proxy = make_with_accounts({FILE: account(vendor)})
     vendor.answer = lambda r: recorded(f"claude/{name}")
     answer = messages(proxy, headers={"User-Agent": "cli-proxy-api/test"})
     expected = (FIXTURES / "claude" / f"{name}.http").read_text().partition("\n\n")[2].strip()
@@ -348,16 +244,17 @@ def test_refusals_of_other_programs_come_back_unchanged(make, vendor, name):
     assert messages(proxy).status == 200
 
 
-def test_logins_can_be_kept_for_claude_code(make, vendor):
-    proxy = make({FILE: account(vendor)}, **{"claude-oauth-clients": "claude-code-only"})
+def test_logins_can_be_kept_for_claude_code(make_with_accounts, vendor):
+    proxy = make_with_accounts({FILE: account(vendor)},
+                               **{"claude-oauth-clients": "claude-code-only"})
     assert messages(proxy).status == 200
     answer = proxy.chat(MODEL)
     assert answer.status == 503 and len(vendor.messages.requests) == 1
     assert "claude-oauth-clients" in answer.text
 
 
-def test_a_limit_of_the_subscription_blocks_the_account(make, vendor):
-    proxy = make({FILE: account(vendor)})
+def test_a_limit_of_the_subscription_blocks_the_account(make_with_accounts, vendor):
+    proxy = make_with_accounts({FILE: account(vendor)})
     vendor.answer = lambda r: recorded("claude/limit_5h")
     answer = messages(proxy)
     assert answer.status == 429 and 3600 <= int(answer.headers["retry-after"]) <= 3640
@@ -365,8 +262,8 @@ def test_a_limit_of_the_subscription_blocks_the_account(make, vendor):
     assert other.status == 429 and len(vendor.messages.requests) == 1
 
 
-def test_a_login_token_in_a_keys_place_is_used_as_one(make, vendor):
+def test_a_login_token_in_a_keys_place_is_used_as_one(make_with_accounts, vendor):
     vendor.tokens.issue()
-    proxy = make(**{"claude-api-key": [{"api-key": vendor.tokens.access}]})
+    proxy = make_with_accounts(**{"claude-api-key": [{"api-key": vendor.tokens.access}]})
     assert messages(proxy).status == 200
     assert vendor.messages.last.header("authorization") == f"Bearer {vendor.tokens.access}"

@@ -1,12 +1,14 @@
 """Every client dialect against every upstream dialect."""
+import base64
 import json
+import re
 import time
 
 import pytest
 
 from support.dialects import (DIALECTS, KEY, answering, ask, call_stream, config, gemini_chunk,
                               named, read_stream, read_whole, text_stream, text_whole)
-from support.upstream import cut, error, reply, sse, sse_then
+from support.upstream import cut, error, event, reply, sse, sse_then, trickle
 
 PAIRS = [(c, u) for c in DIALECTS for u in DIALECTS]
 SAME = [(d, d) for d in DIALECTS]
@@ -83,6 +85,28 @@ def test_an_upstream_that_streams_what_was_wanted_whole_is_gathered(connect, cli
     answer = proxy.client().request("POST", path, body)
     assert answer.status == 200, answer
     assert read_whole(client, answer.json()) == ("", [("weather", {"city": "Oslo"})], "nice")
+
+
+@pytest.mark.parametrize("client,kind", PAIRS)
+def test_pitfall_30_letters_that_are_split_between_reads_stay_whole(connect, client, kind):
+    proxy, upstream = connect(kind)
+    spoken = "Grüße, 世界 🎉"
+    wire = b"".join(e if isinstance(e, bytes) else event(e)
+                    for e in text_stream(kind, spoken[:3], spoken[3:])).decode()
+    wire = re.sub(r"(\\u[0-9a-f]{4})+", lambda m: json.loads(f'"{m[0]}"'), wire)
+    upstream.always(trickle(wire.encode()))
+    assert read_stream(client, stream_of(proxy, *ask(client, True))) == (spoken, [], "nice")
+
+
+@pytest.mark.parametrize("client", ["chat", "responses", "gemini"])
+def test_pitfall_30_a_picture_of_megabytes_in_one_event_arrives(connect, client):
+    proxy, upstream = connect("gemini")
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(5 * 2**20)).decode()
+    upstream.always(sse(gemini_chunk([{"inlineData": {"mimeType": "image/png", "data": data}}]),
+                        *text_stream("gemini", "there"), done=False))
+    events = stream_of(proxy, *ask(client, True))
+    assert any(data in e for e in events)
+    assert read_stream(client, events)[0] == "there"
 
 
 def check_problem(client, body, status):

@@ -1,27 +1,17 @@
 """The official OpenAI SDK for JavaScript: each script of js/ runs against a proxy."""
-import os
-import pathlib
-import shutil
 import subprocess
 
 import pytest
 
+from support.javascript import HERE, environment
 from support.proxy import entry
 from support.upstream import (chat_chunk, chat_chunks, chat_reply, error, reply, sse, sse_then,
                               reset, usage_chunk)
 
-HERE = pathlib.Path(__file__).resolve().parent
-MODULES = HERE.parent.parent / "build" / "node" / "node_modules"
-
 
 def node(script, proxy, **env):
-    if not shutil.which("node"):
-        pytest.fail("no node (scripts/test installs it)")
-    env = {"NODE_PATH": str(MODULES), **os.environ, "BASE_URL": proxy.url + "/v1", **env}
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        env.pop(name, None)
-    done = subprocess.run(["node", HERE / "js" / script], env=env, capture_output=True, text=True,
-                          timeout=100)
+    done = subprocess.run(["node", HERE / "js" / script], capture_output=True, text=True,
+                          env=environment(BASE_URL=proxy.url + "/v1", **env), timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -183,7 +183,7 @@ def test_a_comment_between_events_does_not_disturb(served, upstream):
     assert text == "fine"
 
 
-# --- Responses, over every kind of upstream ------------------------------------------------------
+# --- Responses: what else there is, is in test_sdk_matrix.py ---------------------------------------
 
 TOOL = {"type": "function", "name": "weather", "description": "d", "strict": False,
         "parameters": dialects.SCHEMA}
@@ -198,22 +198,7 @@ def over(request, make_proxy, make_upstream):
         yield c, upstream, kind
 
 
-def test_responses_whole_and_streamed(over):
-    client, upstream, kind = over
-    upstream.always(dialects.answering(kind, dialects.text_stream(kind, "Hi ", "there"),
-                                       dialects.text_whole(kind, "Hi there")))
-    answer = client.responses.create(model="nice", input="Hello")
-    assert answer.output_text == "Hi there" and answer.status == "completed"
-    assert answer.usage.total_tokens == 8
-    text = ""
-    with client.responses.stream(model="nice", input="Hello") as stream:
-        for event in stream:
-            if event.type == "response.output_text.delta":
-                text += event.delta
-        assert stream.get_final_response().output_text == text == "Hi there"
-
-
-def test_responses_tools_and_their_results(over):
+def test_a_response_may_go_on_from_the_one_before_by_its_id(over):
     client, upstream, kind = over
     upstream.then(sse(*dialects.call_stream(kind), done=False))
     with client.responses.stream(model="nice", input="Oslo?", tools=[TOOL]) as stream:
@@ -229,10 +214,3 @@ def test_responses_tools_and_their_results(over):
                                              "call_id": call.call_id, "output": "wet"}])
     assert second.output_text == "Rain"
     assert "wet" in json.dumps(upstream.last.json())
-
-
-def test_responses_errors_are_the_sdks_own(over):
-    client, upstream, _ = over
-    upstream.always(error(400, "no such thing"))
-    with pytest.raises(openai.BadRequestError, match="no such thing"):
-        client.responses.create(model="nice", input="Hello")

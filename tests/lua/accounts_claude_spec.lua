@@ -170,8 +170,13 @@ test("a code becomes a token file; the profile's words win", function()
     expired = oauth.timestamp(NOW + 28800), email = "two@example.com", account_uuid = "a-2",
     organization_uuid = "o-1", organization_name = "Other",
   })
-  same({ saved.same { type = "claude", email = "two@example.com" },
-    saved.same { type = "codex", email = "two@example.com" } }, { true, false })
+  local function is_same(other) return saved.same(other) end
+  same({ is_same { type = "claude", email = "two@example.com" },
+    is_same { type = "claude", email = "two@example.com", organization_uuid = "o-1" },
+    is_same { type = "claude", email = "two@example.com", organization_uuid = "o-2" },
+    is_same { type = "codex", email = "two@example.com" } }, { true, true, false, false })
+  same(saved.other_name, "claude-" .. modules.crypto.sha256_hex("o-1"):sub(1, 8)
+    .. "-two@example.com.json")
 end)
 
 test("without a profile the login is good all the same, without an address it is not", function()

@@ -137,6 +137,31 @@ test("a refresh keeps all members and writes before it is used", function()
   same(published[1].secret, "t2")
 end)
 
+test("a look that was slower than a refresh does not bring the old token back", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  local read = file.read
+  file.read = function(path)
+    local old = read(path)
+    file.read = read
+    same(refresh(state, "a.json"), { refreshed = true })
+    return old
+  end
+  accounts.scan(true)
+  same(published[1].secret, "t2")
+  local write = file.write
+  file.write = function(path, text)
+    file.write = write
+    accounts.scan(true) -- the file is not there yet
+    return write(path, text)
+  end
+  answer = function() return { access_token = "t3", refresh_token = "r3" } end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(published[1].secret, "t3")
+end)
+
 test("who comes second takes over what the first one got", function()
   local state = reset()
   put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
@@ -226,6 +251,39 @@ test("what was read before a refresh does not undo it", function()
   end
   accounts.scan(true)
   same(published[1].secret, "t2")
+end)
+
+test("a look while a new token is being written does not take up the old one", function()
+  local state = reset()
+  local old = { type = "acme", access_token = "old", refresh_token = "old" }
+  answer = function() return { access_token = "new", refresh_token = "new" } end
+  local read, write = file.read, file.write
+  put("a.json", old)
+  accounts.scan()
+  -- One that begins and ends before the new text is on the disk.
+  function file.write(path, text)
+    accounts.scan()
+    return write(path, text)
+  end
+  same(refresh(state, "a.json").refreshed, true)
+  same({ published[1].secret, state.stamps["a.json"] }, { "new", token_files.stamp "new" })
+  -- One that begins before it, and ends behind it.
+  put("a.json", old)
+  accounts.scan()
+  function file.write(path, text)
+    function file.read(name)
+      local found = read(name)
+      file.read = read
+      write(path, text)
+      return found
+    end
+    accounts.scan()
+    return true
+  end
+  same(refresh(state, "a.json").refreshed, true)
+  file.write = write
+  accounts.scan()
+  same(published[1].secret, "new")
 end)
 
 test("a file that comes back at once was never gone", function()

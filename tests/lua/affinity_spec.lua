@@ -1,32 +1,14 @@
 --- Conversations stay with one account.
 
-local support = require "tests.support"
+local accounts = require "tests.accounts_support"
 local json = require "json"
 local sessions = require "lib.sessions"
+local support = require "tests.support"
 
-local OK = '{"id":"1","choices":[]}'
-
-local function account(id, entry, fields)
-  local made = support.account(id, { m = "m-1", n = "n-1" }, fields)
-  for name, value in pairs(entry or {}) do made.entry[name] = value end
-  return made
-end
-
-local function given(ids, upstream, values)
-  local list = {}
-  for i, id in ipairs(ids) do list[i] = type(id) == "string" and account(id) or id end
-  return support.reset {
-    credentials = list, upstream = upstream or function() return { text = OK } end, values = values,
-  }
-end
-
-local function failure(status, fields)
-  return { status = status, fields = fields or {}, text = '{"error":{"message":"no"}}' }
-end
+local account, failure, given, OK = accounts.account, accounts.failure, accounts.given, accounts.OK
 
 local function turn(session, model, headers)
-  headers = headers or { ["x-session-id"] = session }
-  return support.chat('{"model":"' .. (model or "m") .. '"}', headers)
+  return accounts.chat(model, headers or { ["x-session-id"] = session })
 end
 
 local function last(state)
@@ -73,6 +55,17 @@ test("members of the body name a session, before an id that may be the request's
   same(session_of("gemini", '{"session_id":"g","contents":[]}'), "g")
   same(session_of("chat", '{"session_id":7}'), "7")
   same(session_of("chat", '{"session_id":{"a":1},"prompt_cache_key":""}'), nil)
+end)
+
+test("Gemini CLI's session is in the wrapped request", function()
+  local state = given { "a", "b" }
+  state.upstream = function() return { text = '{"id":"1","choices":[{"message":{"content":"x"}}]}' } end
+  local function ask(session)
+    support.ask("POST", "/v1internal:generateContent", {}, '{"model":"m","request":{"session_id":"'
+      .. session .. '","contents":[{"role":"user","parts":[{"text":"x"}]}]}}')
+    return last(state)
+  end
+  same({ ask "1", ask "2", ask "1", ask "2" }, { "a", "b", "a", "b" })
 end)
 
 test("what is too long for a key or odd is hashed", function()

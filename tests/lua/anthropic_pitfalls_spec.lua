@@ -283,7 +283,7 @@ end)
 test("pitfall 97: a schema for the answer is Claude's own format", function()
   local format = { kind = "schema", name = "n", schema = json.raw '{"type":"object","properties":{}}' }
   same(sent({ format = format }, "claude-opus-4-7").output_config.format,
-    { type = "json_schema", schema = { type = "object", properties = {} } })
+    { type = "json_schema", schema = { type = "object", properties = {}, additionalProperties = false } })
   same(sent({ format = format }, "claude-3-5-haiku-20241022").output_config, nil)
 end)
 

@@ -256,7 +256,7 @@ test("logins can be kept for Claude Code alone", function()
   same(claude.admits(other, login "a"), true)
   support.reset { values = { ["claude-oauth-clients"] = "claude-code-only" } }
   same({ claude.admits(call, login "a"), claude.admits(other, key "a") }, { true, true })
-  local reason = "logins serve Claude Code only (claude-oauth-clients)"
+  local reason = "kept for Claude Code by claude-oauth-clients"
   same({ claude.admits(other, login "a") }, { false, reason })
   same({ claude.admits(foreign, login "a") }, { false, reason })
   same({ claude.admits(other, key("a", nil, { is_oauth = true })) }, { false, reason })

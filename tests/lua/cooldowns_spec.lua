@@ -1,28 +1,13 @@
 --- What failures mean, and how long who rests.
 
-local support = require "tests.support"
+local accounts = require "tests.accounts_support"
 local cooldowns = require "core.cooldowns"
 local json = require "json"
+local support = require "tests.support"
 local verdicts = require "core.verdicts"
 
-local OK = '{"id":"1","choices":[]}'
-
-local function account(id, entry, fields)
-  local made = support.account(id, { m = "m-1", n = "n-1" }, fields)
-  for name, value in pairs(entry or {}) do made.entry[name] = value end
-  return made
-end
-
-local function given(credentials, upstream, values)
-  return support.reset { credentials = credentials, upstream = upstream, values = values }
-end
-
-local function failure(status, text, fields)
-  return { status = status, fields = fields or {},
-    text = text or '{"error":{"message":"said ' .. status .. '"}}' }
-end
-
-local function chat(model) return support.chat('{"model":"' .. (model or "m") .. '"}') end
+local account, chat, failure, given, OK =
+  accounts.account, accounts.chat, accounts.failure, accounts.given, accounts.OK
 
 -- Reason and seconds of what makes an account wait for a model, after one failure.
 local function rest_after(answer, model, values)
@@ -58,8 +43,8 @@ test("each status has its rest", function()
     { 400, nil }, { 409, nil }, { 413, nil }, { 422, nil }, { 418, nil },
   }
   for _, row in ipairs(rows) do
-    local expected = row[3] and { "m-1", row[3], row[4] } or nil
-    same({ row[1], rest_after(failure(row[1], row[2])) }, { row[1], expected })
+    local expected = row[3] and { row[3] == "needs_login" and "all" or "m-1", row[3], row[4] } or nil
+    same({ row[1], rest_after(failure(row[1], nil, row[2])) }, { row[1], expected })
   end
 end)
 
@@ -90,29 +75,29 @@ end)
 
 test("a plan's limit covers all models of the account, until the moment that is told", function()
   local hint = upstream_error '"type":"usage_limit_reached","plan_type":"plus","resets_in_seconds":7000'
-  same(rest_after(failure(429, hint)), { "all", "quota", 7000 })
-  local state = given({ account "a" }, { failure(429, hint) })
+  same(rest_after(failure(429, nil, hint)), { "all", "quota", 7000 })
+  local state = given({ account "a" }, { failure(429, nil, hint) })
   chat()
   same(chat("n").status, 429)
   same(#state.calls, 1)
   local at = os.time() + 500
-  local rest = rest_after(failure(429, upstream_error('"type":"usage_limit_reached","resets_at":' .. at)))
+  local rest = rest_after(failure(429, nil, upstream_error('"type":"usage_limit_reached","resets_at":' .. at)))
   same(rest[3] > 490 and rest[3] <= 500, true)
 end)
 
 test("a hint is believed up to a week", function()
-  same(rest_after(failure(429, nil, { ["retry-after"] = "2000000" })), { "m-1", "quota", 604800 })
-  same(rest_after(failure(429, nil, { ["retry-after"] = "0" })), { "m-1", "quota", 1 })
+  same(rest_after(failure(429, { ["retry-after"] = "2000000" })), { "m-1", "quota", 604800 })
+  same(rest_after(failure(429, { ["retry-after"] = "0" })), { "m-1", "quota", 1 })
   -- What an overloaded server says is no quota.
-  same(rest_after(failure(529, nil, { ["retry-after"] = "7" })), { "m-1", "transient", 7 })
-  same(rest_after(failure(503, nil, { ["retry-after"] = "90000" })), { "m-1", "transient", 1800 })
+  same(rest_after(failure(529, { ["retry-after"] = "7" })), { "m-1", "transient", 7 })
+  same(rest_after(failure(503, { ["retry-after"] = "90000" })), { "m-1", "transient", 1800 })
 end)
 
 test("transient-error-cooldown-seconds: other seconds, or none", function()
   local key = "transient-error-cooldown-seconds"
   same(rest_after(failure(503), nil, { [key] = 5 }), { "m-1", "transient", 5 })
   same(rest_after(failure(503), nil, { [key] = -1 }), nil)
-  same(rest_after(failure(503, nil, { ["retry-after"] = "9" }), nil, { [key] = -1 }), nil)
+  same(rest_after(failure(503, { ["retry-after"] = "9" }), nil, { [key] = -1 }), nil)
   same(rest_after(failure(429), nil, { [key] = -1 }), { "m-1", "quota", 1 })
 end)
 
@@ -220,7 +205,7 @@ end)
 
 test("a long rest is probed by one request each half hour", function()
   local state = given({ account "a", account "b" },
-    { failure(429, nil, { ["retry-after"] = "90000" }), { text = OK } })
+    { failure(429, { ["retry-after"] = "90000" }), { text = OK } })
   chat()
   local function ask(count)
     local from = #state.calls
@@ -232,7 +217,7 @@ test("a long rest is probed by one request each half hour", function()
     return probes
   end
   state.upstream = function(request)
-    return request.credential == "a" and failure(429, nil, { ["retry-after"] = "80000" })
+    return request.credential == "a" and failure(429, { ["retry-after"] = "80000" })
       or { text = OK }
   end
   state.now = state.now + 1799
@@ -248,12 +233,12 @@ test("a long rest is probed by one request each half hour", function()
 end)
 
 test("nobody is probed for shorter rests or for other reasons", function()
-  local state = given({ account "a" }, { failure(429, nil, { ["retry-after"] = "3600" }) })
+  local state = given({ account "a" }, { failure(429, { ["retry-after"] = "3600" }) })
   chat()
   state.now = state.now + 3000
   chat()
   same(#state.calls, 1)
-  state = given({ account "a" }, { failure(404, '{"error":{"message":"model not found"}}') })
+  state = given({ account "a" }, { failure(404, nil, '{"error":{"message":"model not found"}}') })
   chat()
   state.now = state.now + 40000
   chat()
@@ -262,8 +247,8 @@ end)
 
 test("describe tells why, since when, until when and what was said", function()
   local state = given({ account "a" },
-    { failure(429, nil, { ["retry-after"] = "50" }),
-      failure(429, upstream_error '"type":"usage_limit_reached","resets_in_seconds":7200') })
+    { failure(429, { ["retry-after"] = "50" }),
+      failure(429, nil, upstream_error '"type":"usage_limit_reached","resets_in_seconds":7200') })
   chat()
   chat("n")
   state.now = state.now + 10
@@ -280,7 +265,7 @@ end)
 test("shortages name model, providers, reasons, the next recovery and the last words, in each dialect", function()
   local function shortage(method_path, body, headers)
     given({ account("a", nil, { name = "one" }), account("b", nil, { name = "two" }) },
-      { failure(429, nil, { ["retry-after"] = "40" }), failure(429, nil, { ["retry-after"] = "20" }) })
+      { failure(429, { ["retry-after"] = "40" }), failure(429, { ["retry-after"] = "20" }) })
     chat()
     local client = support.ask("POST", method_path, headers or {}, body)
     return client, json.decode(client.sent).error
@@ -303,7 +288,7 @@ test("shortages name model, providers, reasons, the next recovery and the last w
     end
   end
   given({ account("a", nil, { name = "one" }), account("b", nil, { name = "two" }) },
-    { failure(401), failure(429, nil, { ["retry-after"] = "20" }) })
+    { failure(401), failure(429, { ["retry-after"] = "20" }) })
   chat()
   local client = chat()
   same({ client.status, json.decode(client.sent).error.message }, { 503,
@@ -333,22 +318,22 @@ test("request-scoped-errors say what an error means", function()
     for name, value in pairs(fields or {}) do made[name] = value end
     return made
   end
-  same({ under(rule "stop", { failure(500, said) }) }, { 500, 1, nil })
-  same({ under(rule "stop-and-cooldown", { failure(500, said) }) }, { 500, 1, "transient" })
-  same({ under(rule "continue", { failure(500, said), { text = OK } }) }, { 200, 2, nil })
-  same({ under(rule "continue-and-cooldown", { failure(500, said), { text = OK } }) },
+  same({ under(rule "stop", { failure(500, nil, said) }) }, { 500, 1, nil })
+  same({ under(rule "stop-and-cooldown", { failure(500, nil, said) }) }, { 500, 1, "transient" })
+  same({ under(rule "continue", { failure(500, nil, said), { text = OK } }) }, { 200, 2, nil })
+  same({ under(rule "continue-and-cooldown", { failure(500, nil, said), { text = OK } }) },
     { 200, 2, "transient" })
   local patterns = { match = {}, ["match-regexr"] = { "(?i)quota .* GONE\"" } }
-  same({ under(rule("stop", patterns), { failure(500, said) }) }, { 500, 1, nil })
+  same({ under(rule("stop", patterns), { failure(500, nil, said) }) }, { 500, 1, nil })
   -- Others keep their meaning.
-  same({ under(rule("stop", { status = 502 }), { failure(500, said), { text = OK } }) },
+  same({ under(rule("stop", { status = 502 }), { failure(500, nil, said), { text = OK } }) },
     { 200, 2, "transient" })
-  same({ under(rule("stop", { match = { "other" } }), { failure(500, said), { text = OK } }) },
+  same({ under(rule("stop", { match = { "other" } }), { failure(500, nil, said), { text = OK } }) },
     { 200, 2, "transient" })
-  same({ under(rule("nonsense"), { failure(500, said), { text = OK } }) }, { 200, 2, "transient" })
+  same({ under(rule("nonsense"), { failure(500, nil, said), { text = OK } }) }, { 200, 2, "transient" })
   -- A request's fault may be taken elsewhere.
   same({ under({ status = 400, match = "context", action = "continue" },
-    { failure(400, '{"error":{"message":"context too long"}}'), { text = OK } }) }, { 200, 2, nil })
+    { failure(400, nil, '{"error":{"message":"context too long"}}'), { text = OK } }) }, { 200, 2, nil })
 end)
 
 test("rules for a kind of login", function()
@@ -359,4 +344,76 @@ test("rules for a kind of login", function()
   same({ verdicts.on(problem, { credential = one }) }, { "request", true })
   one.kind = "api_key"
   same({ verdicts.on(problem, { credential = one }) }, { "transient", false })
+end)
+
+-- --- over a restart ------------------------------------------------------------------------------
+
+local files = {}
+modules.accounts = modules.accounts or { directory = function() return "/auth" end }
+modules.file = modules.file or {}
+
+local function with_files(work)
+  local file, kept = modules.file, {}
+  for _, name in ipairs { "read", "write" } do kept[name] = file[name] end
+  function file.read(path)
+    if not files[path] then return nil, { code = "not_found", message = "none" } end
+    return files[path]
+  end
+  function file.write(path, content)
+    files[path] = content
+    return true
+  end
+  local fine, problem = pcall(work, require "core.cooldown_file")
+  for name, fn in pairs(kept) do file[name] = fn end
+  if not fine then error(problem, 0) end
+end
+
+test("save-cooldown-status: who rests is asked for again only when the rest is over", function()
+  with_files(function(cooldown_file)
+    local on = { ["save-cooldown-status"] = true }
+    local function answers() return failure(429, { ["retry-after"] = "5000" }) end
+    local state = given({ account "a", account "b" }, answers, on)
+    chat()
+    same(state.posted, { { "cooldowns", "" } })
+    cooldown_file.save()
+    local path = modules.accounts.directory() .. "/.cooldowns"
+    same(json.decode(files[path]).rests[1].reason, "quota")
+    -- The next life of the program, a quarter of an hour later.
+    state = given({ account "a", account "b" }, function() return { text = OK } end, on)
+    state.now = 1901
+    cooldown_file.load()
+    same(chat().status, 429)
+    same(#state.calls, 0)
+    local rest = cooldowns.describe("a")[1]
+    same({ rest.reason, math.floor(rest.seconds + 0.5), rest.last }, { "quota", 4099, "429 said 429" })
+    -- Read once: what happened since is newer.
+    cooldowns.forget "a"
+    cooldown_file.load()
+    same(chat().status, 200)
+  end)
+end)
+
+test("without save-cooldown-status nothing is written or read", function()
+  with_files(function(cooldown_file)
+    local state = given({ account "a" }, { failure(429), { text = OK } })
+    chat()
+    same(state.posted, {})
+    cooldown_file.load()
+    same(modules.store.get "cooldowns-loaded", nil)
+  end)
+end)
+
+test("a file that is no list of cooldowns is left alone", function()
+  with_files(function(cooldown_file)
+    support.reset()
+    for _, text in ipairs { "", "[]", "{", '{"version":2,"rests":[]}', '{"version":1}' } do
+      same({ text, cooldown_file.restore(text) }, { text, nil })
+    end
+    local late = math.floor(modules.timer.wall()) + 60
+    same(cooldown_file.restore('{"version":1,"rests":[1,{},{"key":"cool:a","reason":"quota","seconds":9,'
+      .. '"until":1},{"key":"pin:x","reason":"quota","seconds":9,"until":' .. late .. "},"
+      .. '{"key":"cool:b","reason":"quota","seconds":9,"until":' .. late .. "}]}"), 2)
+    same({ modules.store.get "cool:a", modules.store.get "pin:x" }, {})
+    same(modules.store.get "cool:b" ~= nil, true)
+  end)
 end)

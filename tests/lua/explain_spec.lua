@@ -101,7 +101,7 @@ end)
 
 test("the mock models say why they are gone", function()
   given { account "a" }
-  local row = about("mock").candidates[2]
+  local row = about("mock").candidates[1]
   same({ row.reason, row.fix }, { "mock_off", "set `mock: true` in config.yaml" })
   given({}, { mock = false })
   same(about("mock").candidates[1].why, "`mock: false` turns the mock models off")

@@ -3,6 +3,7 @@
 local support = require "tests.support"
 local body_of = require "lib.google_body"
 local json = require "json"
+local sse = require "sse"
 
 local ACCOUNT = {
   id = "gemini-someone@example.com-made-up-project-1.json", provider = "gemini_cli",
@@ -179,6 +180,69 @@ test("code assist: who asks for the envelope without one is told", function()
     local client = support.ask("POST", "/v1internal:generateContent", nil, body)
     same({ client.status, json.get(client.sent, { "error", "status" }) }, { status, "INVALID_ARGUMENT" })
   end
+end)
+
+-- --- streams as they come -------------------------------------------------------------------------
+
+-- The events of a recorded stream.
+local function recorded(name)
+  local file = assert(io.open("tests/fixtures/gemini_cli/stream_" .. name .. ".sse", "rb"))
+  local decoder, events = sse.decoder(), {}
+  assert(decoder:feed(file:read "a"))
+  file:close()
+  decoder:finish()
+  for _, data in function() return decoder:next() end do events[#events + 1] = data end
+  return { fields = SSE, events = events }
+end
+
+local function play(name, path, body)
+  given { recorded(name) }
+  return support.ask("POST", path, nil, body)
+end
+
+local CHAT = '{"model":"%s","stream":true,"stream_options":{"include_usage":true},'
+  .. '"messages":[{"role":"user","content":"Hello"}]%s}'
+local TOOLS = ',"tools":[{"type":"function","function":{"name":"read_file","parameters":{"type":"object"}}}]'
+
+-- What a chat client puts together: text, calls, the finish reason, usage.
+local function gathered(client)
+  local text, calls, finish, usage = "", {}, nil, nil
+  for data in client.sent:gmatch "data: ([^\n]*)\n" do
+    local chunk = data ~= "[DONE]" and json.decode(data) or { choices = {} }
+    if chunk.usage and chunk.usage ~= json.null then usage = chunk.usage end
+    local choice = chunk.choices[1]
+    local delta = choice and choice.delta or {}
+    if type(delta.content) == "string" then text = text .. delta.content end
+    for _, call in ipairs(delta.tool_calls or {}) do
+      local before = calls[call.index + 1] or ""
+      calls[call.index + 1] = before .. call["function"].arguments
+    end
+    if choice and choice.finish_reason ~= json.null then finish = choice.finish_reason or finish end
+  end
+  return text, calls, finish, usage
+end
+
+test("code assist: data over several lines, comments and usage that grows", function()
+  local text, _, finish, usage = gathered(play("lines", "/v1/chat/completions", CHAT:format("gemini-2.5-pro", "")))
+  same({ text, finish, usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details.cached_tokens },
+    { "Hello", "stop", 7, 3, 4 })
+  local client = play("lines", "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "{" .. CONTENTS .. "}")
+  same(select(2, client.sent:gsub("traceId", "")), 0)
+  same({ client.status, select(2, client.sent:gsub('"usageMetadata"', "")) }, { 200, 3 })
+end)
+
+test("code assist: thoughts, signed calls without ids and a finish behind them", function()
+  local text, calls, finish, usage = gathered(play("thoughts", "/v1/chat/completions",
+    CHAT:format("gemini-3-pro-preview", TOOLS)))
+  same({ text, calls, finish, usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens },
+    { "", { '{"path":"a.c","lines":[1.0,2]}', '{"path":"b.c"}' }, "tool_calls", 50, 40 })
+end)
+
+test("code assist: a prompt that is refused, and a stream that begins with an error", function()
+  local _, _, finish = gathered(play("blocked", "/v1/chat/completions", CHAT:format("gemini-2.5-pro", "")))
+  same(finish, "content_filter")
+  local client = play("error", "/v1/chat/completions", CHAT:format("gemini-2.5-pro", ""))
+  same({ client.status, json.get(client.sent, { "error", "code" }) }, { 503, "server_is_overloaded" })
 end)
 
 -- --- contents -------------------------------------------------------------------------------------

@@ -167,7 +167,27 @@ test("gemini: a thought that a client kept in pieces is whole again under its si
   same(thoughts(pieces .. '{"text":"c",' .. foreign .. ',{"text":"",' .. foreign), { "abc:ABC", ":ABC" })
   same(thoughts(pieces .. '{"text":"","thought":true,"thoughtSignature":"EgQKAgEC"}'), { "a", "b:EgQKAgEC" })
   same(thoughts(pieces .. '{"text":"c","thought":true,"thoughtSignature":"EgQKAgEC"}'),
-    { "a", "b", "c:EgQKAgEC" })
+    { "ab", "c:EgQKAgEC" })
+end)
+
+test("gemini: an answer that a client kept event by event is one turn with one text", function()
+  local request = decode [[{"contents":[{"role":"user","parts":[{"text":"a"},{"text":"b"}]},
+    {"role":"model","parts":[{"text":"Hel"}]},{"role":"model","parts":[{"text":"lo"}]},
+    {"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},
+    {"role":"model","parts":[{"functionCall":{"name":"g","args":{}}},{"text":""}]},
+    {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"1"}}},
+      {"functionResponse":{"name":"g","response":{"output":"2"}}}]}]}]]
+  same({ #request.turns, #request.turns[1].blocks }, { 3, 2 })
+  local model, user = request.turns[2].blocks, request.turns[3].blocks
+  same({ #model, model[1].text, model[2].name, model[3].name }, { 3, "Hello", "f", "g" })
+  same({ user[1].call_id, user[2].call_id }, { model[2].id, model[3].id })
+end)
+
+test("gemini: bytes in the letters of URLs, as Google's SDKs write them, are usual base64", function()
+  local blocks = decode [[{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png",
+    "data":"iVBOR-_w0KGg"}},{"inline_data":{"mime_type":"image/png","data":"_-8"}}]}]}]]
+    .turns[1].blocks
+  same({ blocks[1].source.data, blocks[2].source.data }, { "iVBOR+/w0KGg", "/+8=" })
 end)
 
 test("gemini: schemas in Google's dialect become JSON Schema", function()

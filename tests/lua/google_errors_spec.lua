@@ -74,15 +74,6 @@ test("google: details of odd types harm nothing", function()
   same(google_errors.classify(500, "", nil).status, 500)
 end)
 
-test("google: texts of durations", function()
-  for text, seconds in pairs { ["34s"] = 34, ["1h2m3s"] = 3723, ["1m"] = 60, ["500ms"] = 0.5 } do
-    same(google_errors.seconds(text), seconds)
-  end
-  for _, text in ipairs { "", "s", "5", "5x", "5s!", " 5s" } do
-    same(google_errors.seconds(text), nil)
-  end
-end)
-
 -- Unix time of a moment UTC.
 local function utc(year, month, day, hour)
   local now = os.time()

@@ -105,6 +105,19 @@ test("empty texts and turns vanish, and their neighbours meet", function()
     "user(a) assistant(call:1) user(result:1=r)")
 end)
 
+test("white space alone is not said to Anthropic, which refuses it", function()
+  same({ lines({ user("  ") }, "anthropic") }, { "user((continue))", "synth.turn" })
+  same({ lines({ user("  ") }, "gemini") }, { "user(  )", "" })
+end)
+
+test("OpenAI's newer name for who asks counts first in other dialects", function()
+  local function user_for(target, client)
+    local made = request({ user "a" }, { identity = { user = "u", safety_id = "s" } })
+    return run(made, target, { client = { dialect = client } }).identity.user
+  end
+  same({ user_for("anthropic", "chat"), user_for("codex", "chat"), user_for("chat", "chat") }, { "s", "s", "u" })
+end)
+
 test("a request without input is refused", function()
   for _, target in ipairs { "chat", "codex", "anthropic", "gemini" } do
     local fine, problem = pcall(run, request { user("") }, target)

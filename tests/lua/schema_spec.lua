@@ -35,7 +35,7 @@ test("objects get properties, types are lower-cased, required lists are mended",
   end
 end)
 
-test("names of properties are data, even when they look like keywords", function()
+test("pitfall 46: names of properties are data, even when they look like keywords", function()
   local text = '{"type":"object","properties":{"title":{"type":"string"},"format":{"type":"string"},'
     .. '"properties":{"type":"object","properties":{"default":{"type":"string"}}},'
     .. '"type":{"type":"string"},"$ref":{"type":"string"},"required":{"type":"boolean"}},"required":["title"]}'
@@ -132,6 +132,21 @@ end)
 test("a schema of answers may have any root", function()
   check('{"type":"array","items":{"type":"string"}}', "gemini_rich",
     '{"type":"array","items":{"type":"string"}}', { any_root = true })
+end)
+
+test("Claude's answers have closed objects and no words that are not enforced", function()
+  check('{"$schema":"s","type":"object","properties":{"n":{"type":"integer","minimum":1,'
+    .. '"description":"N"},"l":{"type":"array","items":{"type":"object","properties":{}},'
+    .. '"minItems":1,"maxItems":9}}}', "claude_answer",
+    '{"type":"object","properties":{"n":{"type":"integer","description":"N (minimum: 1)"},'
+    .. '"l":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false},'
+    .. '"minItems":1,"description":"maxItems: 9"}},"additionalProperties":false}', { any_root = true })
+end)
+
+test("words of Google's own schemas may be in snake_case, names of properties stay", function()
+  check('{"type":"OBJECT","properties":{"any_of":{"any_of":[{"type":"STRING"}],"max_length":"3"}},'
+    .. '"additional_properties":false}', "full", '{"type":"object","properties":{"any_of":'
+    .. '{"anyOf":[{"type":"string"}],"maxLength":3}},"additionalProperties":false}', { nullable = true })
 end)
 
 test("nullable becomes a type list where it comes from Gemini's clients", function()

@@ -1,35 +1,11 @@
 --- In which order accounts are asked: strategies, priorities, weights, and who is left out.
 
-local support = require "tests.support"
+local accounts = require "tests.accounts_support"
 local json = require "json"
+local support = require "tests.support"
 
-local OK = '{"id":"1","choices":[]}'
-
-local function account(id, entry, fields)
-  local made = support.account(id, { m = "m-1" }, fields)
-  for name, value in pairs(entry or {}) do made.entry[name] = value end
-  return made
-end
-
-local function given(credentials, upstream, values)
-  return support.reset {
-    credentials = credentials, upstream = upstream or function() return { text = OK } end,
-    values = values,
-  }
-end
-
-local function failure(status, fields, members)
-  return { status = status, fields = fields or {},
-    text = '{"error":{"message":"said ' .. status .. '"' .. (members or "") .. "}}" }
-end
-
-local function chat(model) return support.chat('{"model":"' .. (model or "m") .. '"}') end
-
-local function asked(state)
-  local ids = {}
-  for i, call in ipairs(state.calls) do ids[i] = call.credential end
-  return ids
-end
+local account, asked, chat, failure, given, OK =
+  accounts.account, accounts.asked, accounts.chat, accounts.failure, accounts.given, accounts.OK
 
 -- Who answered how often in so many requests.
 local function shares(state, count)
@@ -141,13 +117,13 @@ test("a disabled account and one that needs a login are not asked", function()
     account("a", { disabled = true }),
     account("b", nil, { problem = "needs_login", expires = 1700000000 }),
     account("c", nil, { problem = "needs_login", expires = 1900000000 }),
-    account("d", nil, { renewable = false, expires = 1700000000 }),
+    account("d", nil, { refreshable = false, expires = 1700000000 }),
   })
   chat()
   chat()
   same(asked(state), { "c", "c" })
   given { account("b", nil, { problem = "needs_login", expires = 1700000000 }),
-    account("d", nil, { renewable = false, expires = 1700000000 }) }
+    account("d", nil, { refreshable = false, expires = 1700000000 }) }
   local client = chat()
   same(client.status, 503)
   same(json.decode(client.sent).error.message, "No usable credential for model `m` via acme "
@@ -272,6 +248,11 @@ test("without switch-project a refused project is not replaced by another", func
       { failure(429) }, { ["quota-exceeded"] = { ["switch-project"] = false } })
     same(chat().status, 429)
     same(asked(state), { "a" })
+    -- The same project may be asked again when its quota is back.
+    state = given({ account "a", account "b" }, { failure(429), { text = OK } },
+      { ["quota-exceeded"] = { ["switch-project"] = false }, ["request-retry"] = 1 })
+    same(chat().status, 200)
+    same(asked(state), { "a", "a" })
     state = given({ account "a", account "b" }, { failure(500), { text = OK } },
       { ["quota-exceeded"] = { ["switch-project"] = false } })
     same(chat().status, 200)

@@ -1,6 +1,8 @@
 --- Stand-ins for the C modules.  They are put into `modules` once; `reset` empties their state, so
 --- that scripts loaded before keep working on the same tables.
 
+local json = require "json"
+
 local M = {}
 
 local state
@@ -139,6 +141,50 @@ function Response:next_event()
 end
 function Response:close() self.closed = true end
 
+-- Sessions: `state.page` gives the messages that answer a call, {type, payload} each; "IDLE" is a
+-- silence, an HttpError the end of the session.
+local ws = {}
+local SessionCall = {}
+SessionCall.__index = SessionCall
+SessionCall.__close = function(self) self.closed = true end
+
+function ws.accept(client, provider, keyed)
+  state.accepted[#state.accepted + 1] = { provider = provider, keyed = keyed }
+  client.started, client.finished, client.status, client.sent = true, true, 101, ""
+  return provider .. "-0123456789abcdef"
+end
+
+function ws.call(session, id, before, body, after)
+  local request = json.decode(before .. json.encode(body) .. after)
+  assert(request.id == id)
+  request.session = session
+  state.calls[#state.calls + 1] = request
+  local answer = state.page
+  if type(answer) == "function" then answer = answer(request) end
+  local call = setmetatable({ messages = answer, at = 0 }, SessionCall)
+  state.last_call = call
+  return call
+end
+
+function SessionCall:next(seconds)
+  assert(not self.closed, "the call is closed")
+  self.at = self.at + 1
+  local message = self.messages[self.at]
+  if message == "IDLE" or message == nil then
+    state.now = state.now + assert(seconds, "waits for ever")
+    return nil
+  end
+  if message.code then return nil, message end
+  return message[1]
+end
+
+function SessionCall:get(name)
+  local value = (self.messages[self.at][2] or {})[name]
+  if value == nil or type(value) == "string" then return value end
+  return json.encode(value)
+end
+function SessionCall:close() self.closed = true end
+
 local Client = {}
 Client.__index = Client
 function Client:header(name) return self.request_headers[name:lower()] end
@@ -237,7 +283,7 @@ function M.reset(given)
     secrets = given.secrets or {}, store = {}, now = 1000, slept = {}, log = {}, calls = {},
     stamps = given.stamps or {}, keeper = given.keeper, posted = {}, replies = {},
     credentials = given.credentials or {}, keys = given.keys or {},
-    closed = given.closed, upstream = given.upstream or {},
+    closed = given.closed, upstream = given.upstream or {}, page = given.page, accepted = {},
   }
   for name in pairs(config.values) do config.values[name] = nil end
   config.values.streaming = { ["keepalive-seconds"] = 15 }
@@ -246,9 +292,12 @@ function M.reset(given)
   return state
 end
 
+--- What the test that runs has set up and caused.
+function M.state() return state end
+
 for name, module in pairs {
   store = store, credentials = credentials, keeper = keeper, config = config, timer = timer, log = log,
-  http = http, task = { version = "0.0", id = function() return "0badcafe" end },
+  http = http, ws = ws, task = { version = "0.0", id = function() return "0badcafe" end },
 } do
   modules[name] = module
 end

@@ -90,7 +90,7 @@ end)
 test("an unknown model gets what was asked for", function()
   same(mode({ mode = "level", level = "max" }, { kind = "unknown" }, "anthropic", "chat"), { "level", "max", 0 })
   same(mode({ mode = "budget", budget = 4000 }, { kind = "unknown" }, "anthropic", "chat"), { "level", "medium", 0 })
-  same(mode({ mode = "off" }, { kind = "unknown" }, "anthropic", "chat"), { "nothing", 0 })
+  same(mode({ mode = "off" }, { kind = "unknown" }, "anthropic", "chat"), { "nothing", 1 })
 end)
 
 test("nothing is hidden or shown when thinking is off, and forced thinking stays hidden", function()

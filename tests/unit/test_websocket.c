@@ -238,6 +238,7 @@ static void long_messages_use_the_longer_forms_of_the_length(void **state)
         assert_int_equal(e.len, sizes[i]);
         assert_memory_equal(e.data, payload, sizes[i]);
         message = websocket_detach(&w, &len);
+        assert_ptr_equal(message, e.data);
         assert_int_equal(len, sizes[i]);
         assert_int_equal(message[len], '\0');
         free(message);

@@ -1,8 +1,8 @@
-"""Many accounts behind one scripted upstream, and a client that asks fast: both on one asyncio loop.
+"""Many accounts behind one scripted upstream, and a client that asks fast, on one asyncio loop.
 
-Each account is a key with a behaviour of its own, which a test changes while requests run.  Requests
-carry their number in `user` (chat) or `metadata.user_id` (anthropic), so that afterwards it is
-known which accounts each of them saw.
+Each account is a key with a behaviour of its own, which a test changes while requests run.
+Requests carry their number in `user` (chat) or `metadata.user_id` (anthropic), so that afterwards it
+is known which accounts each of them saw.
 """
 import asyncio
 import json
@@ -22,6 +22,7 @@ class Asked:
     def __init__(self, account, number, what, body):
         self.account, self.number, self.what, self.body = account, number, what, body
         self.at = time.monotonic()
+        self.turn = account.turn
 
 
 class Account:
@@ -31,10 +32,12 @@ class Account:
         self.until = 0.0       # of "quota": when it ends
         self.ready = 0.0       # latest moment that a client was told to come back
         self.budget = math.inf  # how many more times the behaviour is shown
+        self.turn = 0          # counts changes of behaviour
         self.asked = []
 
     def behave(self, what, budget=math.inf, seconds=0):
         self.behaviour, self.budget = what, budget
+        self.turn += 1
         self.until = time.monotonic() + seconds
 
     def next(self):
@@ -81,7 +84,8 @@ EVENTS = {
     CHAT: [chat_event({"role": "assistant", "content": "we"}), chat_event({"content": "ll"}),
            chat_event({}, "stop"), "data: [DONE]\n\n"],
     MESSAGES: [
-        message_event("message_start", message={**WHOLE[MESSAGES], "content": [], "stop_reason": None})
+        message_event("message_start",
+                      message={**WHOLE[MESSAGES], "content": [], "stop_reason": None})
         + message_event("content_block_start", index=0, content_block={"type": "text", "text": ""})
         + message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": "we"}),
         message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": "ll"}),
@@ -90,7 +94,8 @@ EVENTS = {
                         usage={"output_tokens": 3}),
         message_event("message_stop")],
 }
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM_HEAD = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n")
 
 
 def chunk(text):
@@ -205,7 +210,8 @@ class Pool:
 
     async def __aenter__(self):
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0, backlog=512)
+        self.server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0,
+                                               backlog=512)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 

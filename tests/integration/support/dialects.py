@@ -30,9 +30,11 @@ def named(*events):
 
 def responses_object(output, status="completed"):
     return {"id": "resp_1", "object": "response", "created_at": 1700000000, "status": status,
-            "model": "real-model", "output": output, "error": None,
+            "model": "real-model", "output": output, "error": None, "incomplete_details": None,
+            "instructions": None, "metadata": {}, "parallel_tool_calls": True, "temperature": 1.0,
+            "tool_choice": "auto", "tools": [], "top_p": 1.0,
             "usage": {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8,
-                      "input_tokens_details": {"cached_tokens": 0},
+                      "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
                       "output_tokens_details": {"reasoning_tokens": 0}}}
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import pathlib
 import re
+import secrets
 import subprocess
 import threading
 import time
@@ -67,7 +68,7 @@ class Tokens:
     def issue(self):
         self.number += 1
         self.access = self.make_access(self.number)
-        self.refresh = f"{self.prefixes[1]}{self.number}-{hashlib.md5(str(self).encode()).hexdigest()}"
+        self.refresh = f"{self.prefixes[1]}{self.number}-{secrets.token_hex(8)}"
         self.issued |= {self.access, self.refresh}
         return self.access, self.refresh
 
@@ -110,13 +111,15 @@ class Anthropic(Vendor):
         self.token = self._route("platform.claude.com", "POST", "/v1/oauth/token", self._token)
         self.profile = self._route("api.anthropic.com", "GET", "/api/oauth/profile", self._profile)
         self.messages = self._route("api.anthropic.com", "POST", "/v1/messages", self._messages)
-        self.count = self._route("api.anthropic.com", "POST", "/v1/messages/count_tokens", self._count)
+        self.count = self._route("api.anthropic.com", "POST", "/v1/messages/count_tokens",
+                                 self._count)
         self.answer = None
 
     def authorize(self, url):
         """The person agrees in the browser: the address it is sent back with."""
         parts = urllib.parse.urlsplit(url)
-        assert (parts.scheme, parts.netloc, parts.path) == ("https", "claude.ai", "/oauth/authorize")
+        assert (parts.scheme, parts.netloc, parts.path) == \
+            ("https", "claude.ai", "/oauth/authorize")
         query = dict(urllib.parse.parse_qsl(parts.query, strict_parsing=True))
         state, pkce = query.pop("state"), query.pop("code_challenge")
         assert query == {"code": "true", "client_id": self.CLIENT, "response_type": "code",
@@ -365,7 +368,8 @@ class Login:
         parts = urllib.parse.urlsplit(address)
         here = parts._replace(netloc=f"127.0.0.1:{self.port}").geturl()
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(here, timeout=30) as r:
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with direct.open(here, timeout=30) as r:
                 return r.status, r.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()

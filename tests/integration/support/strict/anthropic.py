@@ -326,6 +326,9 @@ class Talk:
                             config["format"].get("schema"), self.closed)
 
     def closed(self, where, node):
+        for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+                     "minLength", "maxLength", "maxItems", "uniqueItems"):
+            self.found.check(name not in node, where, f"property '{name}' is not supported")
         if node.get("type") == "object":
             self.found.check(node.get("additionalProperties") is False, where,
                              "For 'object' type, 'additionalProperties' must be explicitly set to "

@@ -9,7 +9,8 @@ BODY = {
     "presence_penalty", "seed", "logit_bias", "n", "stop", "logprobs", "top_logprobs",
     "reasoning_effort", "response_format", "modalities", "audio", "prediction", "verbosity",
     "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention",
-    "service_tier", "store", "web_search_options", "functions", "function_call"}
+    "service_tier", "store", "web_search_options", "functions", "function_call",
+    "image_config"}  # the last one is an extension, of those that make images
 MESSAGE = {
     "system": {"role", "content", "name"}, "developer": {"role", "content", "name"},
     "user": {"role", "content", "name"},
@@ -75,8 +76,8 @@ def check_call(found, where, call):
     kind = call.get("type")
     if not found.one_of(f"{where}.type", kind, {"function", "custom"}):
         return
-    extra = {"extra_content"} if kind == "function" else set()
-    found.only(where, call, {"id", "type", kind} | extra)
+    # Some SDKs send calls back with the index that they had in the stream.
+    found.only(where, call, {"id", "type", kind, "index"})
     found.string(f"{where}.id", call.get("id"))
     found.check(len(call.get("id") or "") <= 64, f"{where}.id", "is too long")
     inner = call.get(kind)
@@ -203,6 +204,8 @@ def check_settings(found, body, model):
     if "stream_options" in body:
         found.only("stream_options", body["stream_options"],
                    {"include_usage", "include_obfuscation"})
+    found.check("image_config" not in body or "image" in body.get("modalities", ()), "image_config",
+                "unknown member")
     stop = body.get("stop")
     if stop is not None and found.list("stop", [stop] if isinstance(stop, str) else stop, 1):
         found.check(isinstance(stop, str) or len(stop) <= 4, "stop", "has more than 4 elements")

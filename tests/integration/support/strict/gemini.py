@@ -22,7 +22,8 @@ CONFIG = {
 SCHEMA = {
     "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems",
     "properties", "required", "minProperties", "maxProperties", "minLength", "maxLength", "pattern",
-    "example", "anyOf", "propertyOrdering", "default", "items", "minimum", "maximum"}
+    "example", "anyOf", "propertyOrdering", "default", "items", "minimum", "maximum",
+    "additionalProperties"}
 # What of JSON Schema `responseJsonSchema` is documented to take.
 JSON_SCHEMA = {
     "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items",
@@ -34,6 +35,27 @@ SERVER_TOOLS = {"googleSearch", "googleSearchRetrieval", "urlContext", "codeExec
 LEVELS = {"minimal", "low", "medium", "high"}
 THIRD = re.compile(r"gemini-[3-9]")
 SECOND = re.compile(r"gemini-[12]")
+
+
+# Values that are anybody's, whose names are not Google's.
+FREE = {"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "default",
+        "example", "enum"}
+
+
+def camel(name):
+    return re.sub(r"_([a-z])", lambda m: m[1].upper(), name)
+
+
+def spelled(value, is_map=False):
+    """Protocol buffers may be written in either spelling; here they are read in one."""
+    if isinstance(value, list):
+        return [spelled(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if is_map:
+        return {n: spelled(v) for n, v in value.items()}
+    return {camel(n): v if camel(n) in FREE else spelled(v, camel(n) == "properties")
+            for n, v in value.items()}
 
 
 def check_proto_schema(found, where, schema):
@@ -78,9 +100,9 @@ def check_blob(found, where, blob):
         found.string(f"{where}.mimeType", kind, r"[a-z]+/[\w.+-]+(;.*)?")
         if isinstance(kind, str) and kind.startswith("image/") and \
                 kind not in ("image/heic", "image/heif"):
-            found.image(where, kind, blob.get("data"))
+            found.image(where, kind, blob.get("data"), either=True)
         else:
-            found.base64(f"{where}.data", blob.get("data"))
+            found.base64(f"{where}.data", blob.get("data"), either=True)
 
 
 def check_part(found, where, part, role):
@@ -94,7 +116,7 @@ def check_part(found, where, part, role):
         sig = part["thoughtSignature"]
         found.check(role == "model", where, "only the model signs")
         if sig != SENTINEL:
-            data = found.base64(f"{where}.thoughtSignature", sig)
+            data = found.base64(f"{where}.thoughtSignature", sig, either=True)
             found.check(not data or not CARRIER.search(data.decode("latin-1")), where,
                         "Corrupted thought signature.")
     if "text" in part:
@@ -150,7 +172,8 @@ def check_contents(found, contents):
             for call, answer in zip(waiting, answers):
                 found.check(call.get("name") == answer.get("name"), where,
                             f"the response {answer.get('name')} answers {call.get('name')}")
-                found.check(call.get("id") == answer.get("id"), where,
+                # Its own documentation leaves the id out.
+                found.check(not answer.get("id") or call.get("id") == answer["id"], where,
                             f"the response {answer.get('id')} answers {call.get('id')}")
         waiting = [p["functionCall"] for p in parts if "functionCall" in p]
     found.check(not waiting, "contents", "function calls without a response")
@@ -260,6 +283,7 @@ def check(found, body, request):
                                               "countTokens"), path, "unknown path"):
         return
     model, counting = match[1], match[2] == "countTokens"
+    body = spelled(body)
     found.only("", body, COUNTED if counting else BODY)
     if not found.list("contents", body.get("contents"), 1):
         return

@@ -73,9 +73,11 @@ static const char LISTENING[] =
 
 static int connect_to(int family, int port)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                              .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+                              .sin6_addr = IN6ADDR_LOOPBACK_INIT,
                               .sin6_port = htons((uint16_t)port)};
     int fd = socket(family, SOCK_STREAM, 0);
     int result = family == AF_INET ? connect(fd, (struct sockaddr *)&v4, sizeof(v4))
@@ -199,23 +201,22 @@ static void scripts_that_serve_requests_may_not(void **state)
 
 // --- terminal ----------------------------------------------------------------------------------
 
-static const char READING[] =
-    "local terminal, store = require 'terminal', require 'store'\n"
-    "local M = {}\n"
-    "function M.handle() end function M.failed() end\n"
-    "local function line(seconds)\n"
-    "  local text, problem = terminal.line(seconds)\n"
-    "  return text or problem.code\n"
-    "end\n"
-    "function M.read() store.set('said', line(20)) end\n"
-    "function M.read_soon() store.set('said', line(0.02)) end\n"
-    "function M.all()\n"
-    "  local list = {}\n"
-    "  repeat list[#list + 1] = line(20) until list[#list] == 'closed'\n"
-    "  store.set('said', table.concat(list, '|'))\n"
-    "  assert(not terminal.is_interactive())\n"
-    "end\n"
-    "return M -- %d %d\n";
+static const char READING[] = "local terminal, store = require 'terminal', require 'store'\n"
+                              "local M = {}\n"
+                              "function M.handle() end function M.failed() end\n"
+                              "local function line(seconds)\n"
+                              "  local text, problem = terminal.line(seconds)\n"
+                              "  return text or problem.code\n"
+                              "end\n"
+                              "function M.read() store.set('said', line(20)) end\n"
+                              "function M.read_soon() store.set('said', line(0.02)) end\n"
+                              "function M.all()\n"
+                              "  local list = {}\n"
+                              "  repeat list[#list + 1] = line(20) until list[#list] == 'closed'\n"
+                              "  store.set('said', table.concat(list, '|'))\n"
+                              "  assert(not terminal.is_interactive())\n"
+                              "end\n"
+                              "return M -- %d %d\n";
 
 // A world that reads from a descriptor as its standard input.
 struct reading_world {

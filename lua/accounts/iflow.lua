@@ -37,7 +37,7 @@ function M.read(document, file)
   return { account }
 end
 
--- --- tokens -----------------------------------------------------------------------------------------
+-- --- tokens --------------------------------------------------------------------------------------
 
 local function basic()
   return "Basic " .. crypto.base64_encode(CLIENT .. ":" .. SECRET)
@@ -76,11 +76,15 @@ end
 
 local function refresh_tokens(document)
   local token = given(document.refresh_token)
-  if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
+  if not token then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local data, problem = calls.refresh(
     token_call({ grant_type = "refresh_token", refresh_token = token }, document), token, final)
   if not data then return nil, problem end
-  if not given(data.access_token) then return nil, { message = "the answer has no access token" } end
+  if not given(data.access_token) then
+    return nil, { message = "the answer has no access token" }
+  end
   local user, message = user_of(data.access_token, document)
   -- The tokens are new and the old ones spent: they are kept whatever became of the key.
   local members = document_of(data, user or {})
@@ -88,7 +92,7 @@ local function refresh_tokens(document)
   return members, message and { message = "the API key could not be read: " .. message } or nil
 end
 
--- --- keys of a cookie -------------------------------------------------------------------------------
+-- --- keys of a cookie ----------------------------------------------------------------------------
 
 -- One call of the key service: what it says about the key.
 local function key_call(cookie, body, document)
@@ -97,7 +101,8 @@ local function key_call(cookie, body, document)
   }
   if not answer then return nil, problem.message end
   local data = answer.data and answer.data.data
-  if answer.status ~= 200 or answer.data and answer.data.success == false or type(data) ~= "table" then
+  if answer.status ~= 200 or answer.data and answer.data.success == false
+      or type(data) ~= "table" then
     return nil, (oauth.reason(answer)), answer.status == 401 or answer.status == 403
   end
   return data
@@ -121,16 +126,18 @@ function M.refresh(document)
   local cookie = given(document.cookie)
   if not cookie then return refresh_tokens(document) end
   local name = given(document.name) or given(document.email)
-  if not name then return nil, { message = "the file does not name its key", needs_login = true } end
+  if not name then
+    return nil, { message = "the file does not name its key", needs_login = true }
+  end
   local members, message, refused = fresh_key(cookie, name, document)
   if members then return members end
   return nil, { message = message, needs_login = refused or nil }
 end
 
--- --- logins -----------------------------------------------------------------------------------------
+-- --- logins --------------------------------------------------------------------------------------
 
-local notice = "iFlow closed on 2026-04-17; this login may not work any more. Accounts that you have "
-  .. "stay usable for as long as the service answers them."
+local notice = "iFlow closed on 2026-04-17; this login may not work any more. Accounts that you "
+  .. "have stay usable for as long as the service answers them."
 
 local login = {
   flag = "iflow-login", channel = "iflow", title = "iFlow", port = 11451, path = "/oauth2callback",
@@ -162,7 +169,9 @@ function login.finish(session, code)
   local user
   user, message = user_of(data.access_token)
   if not user then return nil, "Failed to get the API key: " .. message end
-  if not user.email then return nil, "the account has neither an e-mail address nor a phone number" end
+  if not user.email then
+    return nil, "the account has neither an e-mail address nor a phone number"
+  end
   return {
     name = "iflow-" .. calls.for_file(user.email) .. ".json", document = document_of(data, user),
     same = function(other)

@@ -36,7 +36,9 @@ function M.read(document, file)
   local token = given(document.access_token)
   if not token then return nil, "the file has no access_token" end
   local base = M.base_url(document.resource_url)
-  return { { label = given(document.email) or file, secret = token, hosts = { base }, base_url = base } }
+  return { {
+    label = given(document.email) or file, secret = token, hosts = { base }, base_url = base,
+  } }
 end
 
 -- What an answer tells about tokens, for the file.
@@ -53,22 +55,26 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token)
-  if not token then return nil, { message = "the file has no refresh token", needs_login = true } end
+  if not token then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local data, problem = calls.refresh({
     url = SITE .. "token", document = document,
     form = { grant_type = "refresh_token", refresh_token = token, client_id = CLIENT },
   }, token, final)
   if not data then return nil, problem end
-  if not given(data.access_token) then return nil, { message = "the answer has no access token" } end
+  if not given(data.access_token) then
+    return nil, { message = "the answer has no access token" }
+  end
   return tokens_of(data)
 end
 
--- --- login ------------------------------------------------------------------------------------------
+-- --- login ---------------------------------------------------------------------------------------
 
 local login = {
   flag = "qwen-login", channel = "qwen", title = "Qwen", verifier_bytes = 32,
-  notice = "Qwen ended the free access of this login on 2026-04-15; it may not be granted any more. "
-    .. "With a DashScope key Qwen models are reachable as an openai-compatibility entry.",
+  notice = "Qwen ended the free access of this login on 2026-04-15; it may not be granted any "
+    .. "more. With a DashScope key Qwen models are reachable as an openai-compatibility entry.",
 }
 M.login = login
 

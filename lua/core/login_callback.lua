@@ -71,8 +71,8 @@ end
 --- Serves the callback of one session; every answer to it is final.
 --- @param login Login
 --- @param session LoginSession
---- @return {handle: fun(client: Client), page_due: boolean}  `page_due`: the browser is on its way to
----   the last page
+--- @return {handle: fun(client: Client), page_due: boolean}  `page_due`: the browser is on its way
+---   to the last page
 function M.new(login, session)
   local page = limits.channels[login.channel]
   local callback = { page_due = false }

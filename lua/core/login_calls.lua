@@ -22,7 +22,7 @@ local function options_of(login, session)
   }
 end
 
--- --- the forwarder ----------------------------------------------------------------------------------
+-- --- the forwarder -------------------------------------------------------------------------------
 
 -- From the provider's own port on to the landing page of the main port.
 local function forward(client, channel)
@@ -53,7 +53,7 @@ local function take_port(login, session)
   return open_forwarder(login, former ~= nil and logins.cancel(former))
 end
 
--- --- following --------------------------------------------------------------------------------------
+-- --- following -----------------------------------------------------------------------------------
 
 -- Follows a session that nobody watches; the forwarder, if there is one, ends with it.
 local function follow(login, session, forwarder)
@@ -75,7 +75,7 @@ function M.resume()
   end
 end
 
--- --- calls ------------------------------------------------------------------------------------------
+-- --- calls ---------------------------------------------------------------------------------------
 
 --- What can be asked of the keeper, with decoded arguments.
 M.calls = {}
@@ -90,7 +90,8 @@ function M.calls.login_begin(given, reply)
     reply { error = "unsupported provider" }
     return true
   end
-  local facts = { project_id = given.project_id, webui = given.webui and login.port and true or nil }
+  local webui = given.webui and login.port and true or nil
+  local facts = { project_id = given.project_id, webui = webui }
   local session, problem = logins.begin(login, options_of(login, facts), facts)
   if not session then
     reply(problem)

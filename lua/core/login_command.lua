@@ -23,7 +23,7 @@ local function ask(prompt)
   return line and line:match "^%s*(.-)%s*$"
 end
 
--- --- what is pasted ---------------------------------------------------------------------------------
+-- --- what is pasted ------------------------------------------------------------------------------
 
 --- Reads what a person pastes: the address the browser was sent to, its query or fragment alone, or
 --- the form `code#state`.
@@ -62,12 +62,14 @@ local function paste(login, session, line)
   if not given then
     return say "That has neither a code nor an error in it. Paste the whole address, please:"
   end
-  if given.state and given.state ~= session.state then return logins.reject(session, "State code error") end
+  if given.state and given.state ~= session.state then
+    return logins.reject(session, "State code error")
+  end
   logins.deliver { channel = login.channel, state = session.state, code = given.code,
     error = given.error, pasted = given.pasted }
 end
 
--- --- waiting ----------------------------------------------------------------------------------------
+-- --- waiting -------------------------------------------------------------------------------------
 
 -- Passes the time of a login: says now and then how much is left, and after a while takes a pasted
 -- address.
@@ -88,8 +90,8 @@ local function ticker(login, session)
     end
     if not prompted and not session.code_shown then
       prompted = true
-      say("If the browser shows an error page, because it runs on another machine, copy the address "
-        .. "it\nwas sent to and paste it here:")
+      say("If the browser shows an error page, because it runs on another machine, copy the "
+        .. "address it\nwas sent to and paste it here:")
     end
     local line, problem = terminal.line(pause)
     if line then
@@ -100,7 +102,7 @@ local function ticker(login, session)
   end
 end
 
--- --- the run ----------------------------------------------------------------------------------------
+-- --- the run -------------------------------------------------------------------------------------
 
 -- How a browser on another machine gets back here.  `from` is the port it is sent to.
 local function tunnel_hint(from, port)
@@ -129,8 +131,8 @@ local function show(login, session, port, no_browser)
   if port and not opened then
     tunnel_hint(from, port)
   elseif from ~= port then
-    say(string.format("The provider sends the browser to port %d: something has to lead it to port %d.\n",
-      from, port))
+    say(("The provider sends the browser to port %d: something has to lead it to port %d.\n")
+      :format(from, port))
   end
   if session.code_url and not opened then
     session.code_shown = true
@@ -147,7 +149,7 @@ local function report(login, path, problem)
     return FAILED
   end
   say(login.title .. " login successful, saved to " .. path)
-  say "Whoever has this file can use the account: never share it, and log in again on other machines."
+  say "Whoever has this file can use the account: never share it; log in again on other machines."
   return 0
 end
 

@@ -4,8 +4,8 @@ local crypto = require "crypto"
 
 local M = {}
 
-local STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em;"
-  .. "color:#222;background:#fff}h1{font-size:1.4em}.bad{color:#a40000}"
+local STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;"
+  .. "padding:0 1em;color:#222;background:#fff}h1{font-size:1.4em}.bad{color:#a40000}"
 local COUNTDOWN = [[
 var left = Number(document.body.dataset.seconds);
 setInterval(function () {
@@ -29,7 +29,9 @@ local HEADERS = {
     .. fingerprint(STYLE) .. "; script-src " .. fingerprint(COUNTDOWN),
 }
 
-local escapes = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+local escapes = {
+  ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
+}
 
 local function escape(text)
   return (text:gsub("[&<>\"']", escapes):gsub("%c", " "))
@@ -66,8 +68,8 @@ end
 --- Nobody waits for this answer.
 --- @param client Client
 function M.nothing(client)
-  page(client, 400, "No login in progress", "\n<h1>No login in progress</h1>\n<p>This address belongs "
-    .. "to a login that has ended, or that never was. Begin a new one.</p>")
+  page(client, 400, "No login in progress", "\n<h1>No login in progress</h1>\n<p>This address "
+    .. "belongs to a login that has ended, or that never was. Begin a new one.</p>")
 end
 
 --- A line of plain text.

@@ -6,7 +6,8 @@
 --- the session: it waits for the answer, exchanges it and saves the account.
 ---
 --- In the store: `login:<state>`, the session; `login-answer:<state>`, what came back;
---- `login-follower:<state>`, who follows it; `login-taken:<state>`, present once the answer is used.
+--- `login-follower:<state>`, who follows it; `login-taken:<state>`, present once the answer is
+--- used.
 
 local accounts = require "accounts"
 local json = require "json"
@@ -35,7 +36,7 @@ local function problem_of(short, detail)
   return { error = short, detail = detail }
 end
 
--- --- what can be logged in to -----------------------------------------------------------------------
+-- --- what can be logged in to --------------------------------------------------------------------
 
 local function find(member, value)
   for _, name in ipairs(task.scripts "accounts") do
@@ -61,7 +62,7 @@ function M.by_channel(channel)
   return find("channel", channel)
 end
 
--- --- sessions ---------------------------------------------------------------------------------------
+-- --- sessions ------------------------------------------------------------------------------------
 
 local function load(prefix, state)
   local text = store.get(prefix .. state)
@@ -100,7 +101,8 @@ end
 --- @return LoginSession?
 --- @return LoginProblem?
 function M.begin(login, options, facts)
-  local session = { state = oauth.state(), channel = login.channel, flag = login.flag, status = "wait" }
+  local session = { state = oauth.state(), channel = login.channel, flag = login.flag }
+  session.status = "wait"
   for name, value in pairs(facts or {}) do session[name] = value end
   session.verifier, session.challenge = oauth.pkce(login.verifier_bytes or 96)
   local fine, message = login.begin(session, options)
@@ -172,7 +174,7 @@ function M.close(session, status, failure)
   }, status == "ok" and limits.done_seconds or limits.session_seconds)
 end
 
--- --- following --------------------------------------------------------------------------------------
+-- --- following -----------------------------------------------------------------------------------
 
 -- Another Lua state follows the session now.
 local HANDED_OVER = problem_of "handed over"
@@ -264,7 +266,8 @@ function M.follow(login, session, options, tick)
   local fine, path, problem = pcall(finish, login, session, options, tick)
   if problem == HANDED_OVER then return nil end
   local now = M.session(session.state)
-  if not path and now and now.status ~= "wait" then return nil end -- the former follower was there first
+  -- The former follower may have been there first.
+  if not path and now and now.status ~= "wait" then return nil end
   if not fine then
     M.close(session, "error", "internal error")
     error(path, 0)

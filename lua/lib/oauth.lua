@@ -39,7 +39,7 @@ local TEXT_BYTES = 300         -- of an upstream's words in a message
 ---@field code string               "unreachable", "timeout", "broken", "bad_proxy", "too_large"
 ---@field message string
 
--- --- texts ------------------------------------------------------------------------------------------
+-- --- texts ---------------------------------------------------------------------------------------
 
 --- Percent-encodes one name or value of a query or form.
 --- @param value string|number|boolean
@@ -100,7 +100,7 @@ function M.pkce(bytes)
   return crypto.pkce(bytes)
 end
 
--- --- JSON -------------------------------------------------------------------------------------------
+-- --- JSON ----------------------------------------------------------------------------------------
 
 -- Takes out the members that are null: to scripts they are as good as absent.
 local function without_nulls(value)
@@ -129,7 +129,7 @@ function M.jwt_payload(token)
   return text and object(text) or nil
 end
 
--- --- times ------------------------------------------------------------------------------------------
+-- --- times ---------------------------------------------------------------------------------------
 
 --- RFC 3339 with the local offset, as token files have it.
 M.timestamp = times.rfc3339
@@ -142,7 +142,7 @@ function M.expiry(expires_in)
   return seconds and M.timestamp(timer.wall() + seconds)
 end
 
--- --- calls ------------------------------------------------------------------------------------------
+-- --- calls ---------------------------------------------------------------------------------------
 
 local function request_of(call, seconds)
   local headers = { ["user-agent"] = AGENT, accept = "application/json" }

@@ -26,7 +26,7 @@ function M.models(credential)
   return upstream.models(credential, catalogue)
 end
 
--- --- the one system message ------------------------------------------------------------------------
+-- --- the one system message ----------------------------------------------------------------------
 
 local function is_system(message)
   return message.role == "system" or message.role == "developer"
@@ -71,7 +71,7 @@ function M.prepare(_, _, body)
   return changed and assert(json.splice(body, "messages", changed)) or body
 end
 
--- --- the call ----------------------------------------------------------------------------------------
+-- --- the call ------------------------------------------------------------------------------------
 
 -- The service counts 60 requests a minute for each account: the one too many is not sent.
 local function over_the_minute(credential)

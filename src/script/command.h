@@ -17,7 +17,7 @@ struct command_argument {
 struct command_job {
     struct bundle *bundle;
     struct config *config;
-    struct log *log; // may be NULL
+    struct log *log;     // may be NULL
     const char *version; // of the program; static
     const char *module, *function;
     const struct command_argument *arguments; // the function gets them as one table

@@ -41,9 +41,9 @@ struct exchange {
     struct list in_host;
 };
 
-// Starts main.handle(client) for the request, or handler(client) when `handler` is not EXCHANGE_MAIN
-// but the reference of a function in the state's registry.  NULL without memory: the request is
-// still the caller's then.
+// Starts main.handle(client) for the request, or handler(client) when `handler` is not
+// EXCHANGE_MAIN but the reference of a function in the state's registry.  NULL without memory: the
+// request is still the caller's then.
 #define EXCHANGE_MAIN (-2) // LUA_NOREF
 struct exchange *exchange_start(struct script_state *state, struct server_request *req,
                                 const char *id, int handler, void (*on_end)(struct exchange *x),

@@ -14,7 +14,7 @@ struct keeper {
     struct script_host *host;
     struct mailbox *box; // of the host; kept for senders on other threads
     struct states states;
-    struct task *run; // of the current state, NULL when it has ended
+    struct task *run;  // of the current state, NULL when it has ended
     size_t unanswered; // calls
     bool started, stopped;
 };

@@ -1,4 +1,5 @@
-// listener.h - small HTTP servers that scripts open, such as the one a login's browser comes back to.
+// listener.h - small HTTP servers that scripts open, such as the one a login's browser comes back
+// to.
 //
 // They live on the loop of the state's host and speak plain HTTP.  A closed one stays in the host's
 // list until its handles have closed.  Free of Lua types.

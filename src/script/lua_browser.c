@@ -87,8 +87,8 @@ static int l_browser_open(lua_State *L)
                       strncasecmp(url.scheme, "http", 4) == 0 && url.scheme_len <= 5,
                   1, "not an http or https URL");
     for (size_t i = 0; !started && i < sizeof(candidates) / sizeof(*candidates); i++)
-        started = find_program(candidates[i], path, sizeof(path)) &&
-                  start(path, candidates[i], text);
+        started =
+            find_program(candidates[i], path, sizeof(path)) && start(path, candidates[i], text);
     lua_pushboolean(L, started);
     return 1;
 }

@@ -45,7 +45,8 @@ static void free_listener(struct listener *l)
 
 void listeners_flush(struct script_host *host)
 {
-    list_each(node, next, &host->listeners) {
+    list_each(node, next, &host->listeners)
+    {
         struct listener *l = list_entry(node, struct listener, in_host);
 
         if (l->state)
@@ -57,7 +58,8 @@ void listeners_flush(struct script_host *host)
 
 bool listeners_closed(const struct script_host *host)
 {
-    list_each(node, next, &host->listeners) {
+    list_each(node, next, &host->listeners)
+    {
         if (!server_closed(list_entry(node, struct listener, in_host)->server))
             return false;
     }
@@ -206,8 +208,8 @@ static int l_listener_open(lua_State *L)
         return 1;
     close_listener(*at);
     *at = NULL;
-    return l_push_failure(L, result == UV_EADDRINUSE ? "busy" : "refused", "port %d: %s",
-                          (int)port, uv_strerror(result));
+    return l_push_failure(L, result == UV_EADDRINUSE ? "busy" : "refused", "port %d: %s", (int)port,
+                          uv_strerror(result));
 }
 
 int luaopen_listener(lua_State *L)

@@ -72,7 +72,8 @@ static void open_input(struct input *in, uv_loop_t *loop)
     in->opened = true;
     in->fd = STDIN_FILENO;
     if (fstat(STDIN_FILENO, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
-        fd = open(isatty(STDIN_FILENO) ? "/dev/tty" : "/dev/stdin", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+        fd =
+            open(isatty(STDIN_FILENO) ? "/dev/tty" : "/dev/stdin", O_RDONLY | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return;
     in->poll = calloc(1, sizeof(*in->poll));

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support.chat_vendors import IFlow
+from support.chat_vendors import IFlow, file_of, stamp
 from support.login import visit
 from support.proxy import eventually, free_port
 from support.vendors import EMAIL, FIXTURES, recorded
@@ -21,21 +21,8 @@ def vendor(hosts):
 
 
 @pytest.fixture
-def make(make_proxy, hosts):
-    def make(files=None, start=True, **config):
-        proxy = make_proxy({}, start=False, **hosts.env())
-        proxy.auths = proxy.folder / "auths"
-        proxy.auths.mkdir(mode=0o700)
-        proxy.write_config({"auth-dir": str(proxy.auths), "mock": False, **config})
-        for name, document in (files or {}).items():
-            (proxy.auths / name).write_text(
-                document if isinstance(document, str) else json.dumps(document))
-        return proxy.start() if start else proxy
-    return make
-
-
-def stamp(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+def make(make_with_accounts):
+    return make_with_accounts
 
 
 def account(vendor, expires=48 * 3600, **members):
@@ -44,10 +31,6 @@ def account(vendor, expires=48 * 3600, **members):
             "last_refresh": stamp(expires - 48 * 3600), "expired": stamp(expires),
             "api_key": vendor.make_key(), "email": EMAIL, "token_type": "bearer", "scope": "read",
             "type": "iflow", **members}
-
-
-def file_of(proxy, name):
-    return json.loads((proxy.auths / name).read_text())
 
 
 def no_secrets(vendor, *texts):

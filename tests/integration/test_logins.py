@@ -92,7 +92,7 @@ def saved(home):
     return {p.name: json.loads(p.read_text()) for p in home.auth.glob("*.json")}
 
 
-# --- the callback -----------------------------------------------------------------------------------
+# --- the callback ---------------------------------------------------------------------------------
 
 @pytest.mark.smoke
 def test_a_browser_comes_back_and_the_account_is_saved(home, begin, hosts):
@@ -183,7 +183,7 @@ def test_an_existing_file_of_the_account_keeps_its_name_and_other_members(home, 
         "x": [1000]}}
 
 
-# --- ends --------------------------------------------------------------------------------------------
+# --- ends -----------------------------------------------------------------------------------------
 
 def test_a_busy_port_has_an_exit_code_of_its_own(home, make_login):
     with socket.create_server(("127.0.0.1", 0)) as s:
@@ -236,7 +236,7 @@ def test_of_several_logins_the_first_of_the_list_runs(home, make_login):
     assert login.wait_url().startswith("https://auth.demo.example/")
 
 
-# --- the terminal --------------------------------------------------------------------------------------
+# --- the terminal ---------------------------------------------------------------------------------
 
 @pytest.mark.smoke
 def test_the_address_can_be_pasted_into_the_terminal(home, begin):
@@ -294,7 +294,7 @@ def test_without_a_terminal_nobody_is_asked(home, begin):
     assert "paste" not in begin().wait(1)
 
 
-# --- browser, proxy ---------------------------------------------------------------------------------
+# --- browser, proxy -------------------------------------------------------------------------------
 
 def fake_browser(home):
     """A program `xdg-open` that writes down what it is given."""
@@ -350,7 +350,7 @@ def test_an_account_that_is_logged_in_is_known_to_a_running_proxy(home, begin):
     home.wait_for_log("demo-me@demo.example.json")
 
 
-# --- logins that web pages begin ----------------------------------------------------------------------
+# --- logins that web pages begin ------------------------------------------------------------------
 
 ASK = """
   if client.path == "/ask" then

@@ -4,11 +4,10 @@ The servers stand under their real names and check every header and field.
 """
 import json
 import re
-import time
 
 import pytest
 
-from support.chat_vendors import Qwen
+from support.chat_vendors import Qwen, stamp
 from support.proxy import eventually
 from support.upstream import chat_reply, reply
 from support.vendors import FIXTURES, recorded
@@ -22,22 +21,8 @@ def vendor(hosts):
 
 
 @pytest.fixture
-def make(make_proxy, hosts):
-    """A proxy with an auth-dir; its files are given by name."""
-    def make(files=None, start=True, **config):
-        proxy = make_proxy({}, start=False, **hosts.env())
-        proxy.auths = proxy.folder / "auths"
-        proxy.auths.mkdir(mode=0o700)
-        proxy.write_config({"auth-dir": str(proxy.auths), "mock": False, **config})
-        for name, document in (files or {}).items():
-            (proxy.auths / name).write_text(
-                document if isinstance(document, str) else json.dumps(document))
-        return proxy.start() if start else proxy
-    return make
-
-
-def stamp(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+def make(make_with_accounts):
+    return make_with_accounts
 
 
 def account(vendor, expires=6 * 3600, **members):

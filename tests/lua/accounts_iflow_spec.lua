@@ -100,7 +100,7 @@ test("a cookie's key is asked for by its name", function()
   same({ problem.needs_login, problem.message }, { nil, "status 200, 401: not logged in" })
 end)
 
--- --- logins -----------------------------------------------------------------------------------------
+-- --- logins --------------------------------------------------------------------------------------
 
 local REDIRECT = "http://localhost:11451/oauth2callback"
 

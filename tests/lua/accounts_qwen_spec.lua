@@ -78,7 +78,7 @@ test("a refused refresh needs a login, a failing server does not", function()
   same(problem.needs_login, true)
 end)
 
--- --- login ------------------------------------------------------------------------------------------
+-- --- login ---------------------------------------------------------------------------------------
 
 local function session()
   return { state = ("0"):rep(32), verifier = "the-verifier", challenge = "the-challenge" }

@@ -29,7 +29,7 @@ local function error_of(client)
   return json.decode(client.sent).error
 end
 
--- --- Qwen -------------------------------------------------------------------------------------------
+-- --- Qwen ----------------------------------------------------------------------------------------
 
 test("a Qwen account offers its models and gets requests at its own address", function()
   local state = given("qwen", { OK }, { base_url = "https://other.qwen.example/v1" })
@@ -110,7 +110,7 @@ test("the 61st request of a minute is not sent", function()
   same(client.sent_headers["retry-after"], "60")
 end)
 
--- --- iFlow ------------------------------------------------------------------------------------------
+-- --- iFlow ---------------------------------------------------------------------------------------
 
 test("an iFlow account offers its models", function()
   local state = given("iflow", { OK })

@@ -51,7 +51,8 @@ test("what is pasted is read in all its forms", function()
   same(read "?error=access_denied&state=f0", { error = "access_denied", state = "f0" })
   same(read "http://localhost/?error_description=not+you", { error = "not you" })
   same(read "?code=c", { code = "c" })
-  for _, nothing in ipairs { "", "hello", "http://localhost/callback", "?state=f0", "code=", "?code=&error=" } do
+  for _, nothing in ipairs { "", "hello", "http://localhost/callback", "?state=f0", "code=",
+    "?code=&error=" } do
     same(read(nothing), nil)
   end
 end)

@@ -32,7 +32,7 @@ local function get(handle, target, method)
   return client
 end
 
--- --- sessions ---------------------------------------------------------------------------------------
+-- --- sessions ------------------------------------------------------------------------------------
 
 test("a login is begun, answered, exchanged and saved", function()
   local state = reset()
@@ -49,7 +49,8 @@ test("a login is begun, answered, exchanged and saved", function()
   same(logins.status(session.state), { status = "ok" })
   -- Nothing that could be used is left of it.
   local left = state.store["login:" .. session.state].value
-  same(json.decode(left), { state = session.state, channel = "anthropic", flag = "fake-login", status = "ok" })
+  same(json.decode(left),
+    { state = session.state, channel = "anthropic", flag = "fake-login", status = "ok" })
   same(#modules.store.keys "login-", 0)
 end)
 
@@ -57,8 +58,8 @@ test("an answer has to fit the session, and comes once", function()
   reset()
   local _, session = begin()
   local function deliver(fields)
-    return logins.deliver { channel = fields.channel or "anthropic", state = fields.state or session.state,
-      code = fields.code, error = fields.error }
+    return logins.deliver { channel = fields.channel or "anthropic",
+      state = fields.state or session.state, code = fields.code, error = fields.error }
   end
   same(logins.deliver { channel = "anthropic", code = "c" }, "malformed")
   same(deliver { state = "../../x", code = "c" }, "malformed")
@@ -158,7 +159,7 @@ test("a name that is another account's gives way, and a clash is refused", funct
   same(login_support.file "taken.json", { account = "one" })
 end)
 
--- --- device codes -----------------------------------------------------------------------------------
+-- --- device codes --------------------------------------------------------------------------------
 
 test("a device login asks at its interval, which the provider may stretch", function()
   local state
@@ -195,10 +196,11 @@ test("a device login ends with its code, when it is refused, and when it is canc
   same({ ending(waiting) }, { "Authentication failed", "nobody agreed before the code expired", 1020 })
   same({ ending(function() return nil, "device code expired" end) },
     { "Authentication failed", "device code expired", 1005 })
-  same({ ending(waiting, function(session) logins.cancel(session.state) end) }, { "cancelled", nil, 1007 })
+  same({ ending(waiting, function(session) logins.cancel(session.state) end) },
+    { "cancelled", nil, 1007 })
 end)
 
--- --- one session, several followers -------------------------------------------------------------------
+-- --- one session, several followers --------------------------------------------------------------
 
 test("who is relieved of a session leaves it alone", function()
   local state = reset()
@@ -231,7 +233,7 @@ test("a device that the former follower has logged in is not reported as refused
   same(logins.status(session.state), { status = "ok" })
 end)
 
--- --- the browser's way back -------------------------------------------------------------------------
+-- --- the browser's way back ----------------------------------------------------------------------
 
 test("a callback sends the browser to a page that says so and closes itself", function()
   reset()
@@ -323,7 +325,7 @@ test("callbacks come from this machine, unless the proxy itself is open to other
   end
 end)
 
--- --- web pages --------------------------------------------------------------------------------------
+-- --- web pages -----------------------------------------------------------------------------------
 
 -- Begins a login as the management API does; what is done while it waits is `during(reply)`.
 local function begin_for_web(given, during)
@@ -408,7 +410,9 @@ test("the scripts that come next take up the logins that wait", function()
   same(state.posted, { { "login_follow", json.encode { state = session.state } } })
   logins.deliver { state = session.state, code = "later" }
   local replies = {}
-  calls.calls.login_follow({ state = session.state }, function(result) replies[#replies + 1] = result end)
+  calls.calls.login_follow({ state = session.state }, function(result)
+    replies[#replies + 1] = result
+  end)
   same(replies, { true })
   same(login_support.file("fake-later.json").token, "later")
   calls.calls.login_follow({ state = session.state }, function() end)

@@ -73,9 +73,11 @@ static const char LISTENING[] =
 
 static int connect_to(int family, int port)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                              .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+                              .sin6_addr = IN6ADDR_LOOPBACK_INIT,
                               .sin6_port = htons((uint16_t)port)};
     int fd = socket(family, SOCK_STREAM, 0);
     int result = family == AF_INET ? connect(fd, (struct sockaddr *)&v4, sizeof(v4))
@@ -199,99 +201,103 @@ static void scripts_that_serve_requests_may_not(void **state)
 
 // --- terminal ----------------------------------------------------------------------------------
 
-static const char READING[] =
-    "local terminal, store = require 'terminal', require 'store'\n"
-    "local M = {}\n"
-    "function M.handle() end function M.failed() end\n"
-    "local function line(seconds)\n"
-    "  local text, problem = terminal.line(seconds)\n"
-    "  return text or problem.code\n"
-    "end\n"
-    "function M.read() store.set('said', line(20)) end\n"
-    "function M.read_soon() store.set('said', line(0.02)) end\n"
-    "function M.all()\n"
-    "  local list = {}\n"
-    "  repeat list[#list + 1] = line(20) until list[#list] == 'closed'\n"
-    "  store.set('said', table.concat(list, '|'))\n"
-    "  assert(not terminal.is_interactive())\n"
-    "end\n"
-    "return M -- %d %d\n";
+static const char READING[] = "local terminal, store = require 'terminal', require 'store'\n"
+                              "local M = {}\n"
+                              "function M.handle() end function M.failed() end\n"
+                              "local function line(seconds)\n"
+                              "  local text, problem = terminal.line(seconds)\n"
+                              "  return text or problem.code\n"
+                              "end\n"
+                              "function M.read() store.set('said', line(20)) end\n"
+                              "function M.read_soon() store.set('said', line(0.02)) end\n"
+                              "function M.all()\n"
+                              "  local list = {}\n"
+                              "  repeat list[#list + 1] = line(20) until list[#list] == 'closed'\n"
+                              "  store.set('said', table.concat(list, '|'))\n"
+                              "  assert(not terminal.is_interactive())\n"
+                              "end\n"
+                              "return M -- %d %d\n";
 
-// Makes a descriptor our standard input; gives back what was it before.
-static int take_stdin(int fd)
+// A world that reads from a descriptor as its standard input.
+struct reading_world {
+    struct script_world w;
+    int before;
+};
+
+static void reading_world_open(struct reading_world *r, int fd)
 {
-    int before = dup(STDIN_FILENO);
-
+    r->before = dup(STDIN_FILENO);
     assert_true(dup2(fd, STDIN_FILENO) >= 0);
     close(fd);
-    return before;
+    open_world(&r->w, READING);
 }
 
-static void put_stdin_back(int before)
+static void reading_world_close(struct reading_world *r)
 {
-    dup2(before, STDIN_FILENO);
-    close(before);
+    script_world_deinit(&r->w);
+    dup2(r->before, STDIN_FILENO);
+    close(r->before);
+}
+
+// Its other end.
+static int reading_world_open_pipe(struct reading_world *r)
+{
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    reading_world_open(r, ends[0]);
+    return ends[1];
 }
 
 static void a_line_is_waited_for_and_read_piece_by_piece(void **state)
 {
-    struct script_world w;
-    int ends[2], before;
+    struct reading_world r;
+    int end = reading_world_open_pipe(&r);
 
     (void)state;
-    assert_int_equal(pipe(ends), 0);
-    before = take_stdin(ends[0]);
-    open_world(&w, READING);
-    expect_fine(&w, "read_soon");
-    assert_string_equal(script_said(&w, "said"), "timeout");
-    script_start(&w, "read");
-    script_turn(&w, 5);
-    assert_int_equal(write(ends[1], "half ", 5), 5);
-    script_turn(&w, 5);
-    assert_int_equal(write(ends[1], "a line\r\nsecond\nlast", 19), 19);
-    script_run(&w, 2);
-    assert_string_equal(script_said(&w, "said"), "half a line");
+    expect_fine(&r.w, "read_soon");
+    assert_string_equal(script_said(&r.w, "said"), "timeout");
+    script_start(&r.w, "read");
+    script_turn(&r.w, 5);
+    assert_int_equal(write(end, "half ", 5), 5);
+    script_turn(&r.w, 5);
+    assert_int_equal(write(end, "a line\r\nsecond\nlast", 19), 19);
+    script_run(&r.w, 2);
+    assert_string_equal(script_said(&r.w, "said"), "half a line");
     // What the shell shares with us must not become non-blocking.
     assert_int_equal(fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK, 0);
-    close(ends[1]);
-    expect_fine(&w, "all");
-    assert_string_equal(script_said(&w, "said"), "second|last|closed");
-    script_world_deinit(&w);
-    put_stdin_back(before);
+    close(end);
+    expect_fine(&r.w, "all");
+    assert_string_equal(script_said(&r.w, "said"), "second|last|closed");
+    reading_world_close(&r);
 }
 
 static void a_task_that_waits_for_a_line_can_be_ended(void **state)
 {
-    struct script_world w;
-    int ends[2], before;
+    struct reading_world r;
+    int end = reading_world_open_pipe(&r);
 
     (void)state;
-    assert_int_equal(pipe(ends), 0);
-    before = take_stdin(ends[0]);
-    open_world(&w, READING);
-    script_start(&w, "read");
-    script_turn(&w, 5);
-    script_world_deinit(&w);
-    close(ends[1]);
-    put_stdin_back(before);
+    script_start(&r.w, "read");
+    script_turn(&r.w, 5);
+    reading_world_close(&r);
+    close(end);
 }
 
 static void a_file_is_read_to_its_end(void **state)
 {
-    struct script_world w;
     char name[] = "/tmp/lines-XXXXXX";
-    int fd = mkstemp(name), before;
+    struct reading_world r;
+    int fd = mkstemp(name);
 
     (void)state;
     unlink(name);
     assert_int_equal(write(fd, "one\n\ntwo", 8), 8);
     lseek(fd, 0, SEEK_SET);
-    before = take_stdin(fd);
-    open_world(&w, READING);
-    expect_fine(&w, "all");
-    assert_string_equal(script_said(&w, "said"), "one||two|closed");
-    script_world_deinit(&w);
-    put_stdin_back(before);
+    reading_world_open(&r, fd);
+    expect_fine(&r.w, "all");
+    assert_string_equal(script_said(&r.w, "said"), "one||two|closed");
+    reading_world_close(&r);
 }
 
 // --- browser -----------------------------------------------------------------------------------

@@ -1,10 +1,20 @@
 """Qwen and iFlow as accounts see them, strict, behind support.hosts."""
 import base64
+import json
 import time
 import urllib.parse
 
 from .upstream import chat_reply, reply
 from .vendors import EMAIL, Tokens, Vendor, challenge, recorded
+
+
+def stamp(seconds):
+    """A moment from now, as token files have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def file_of(proxy, name):
+    return json.loads((proxy.auths / name).read_text())
 
 
 class Qwen(Vendor):

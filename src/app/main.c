@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cliproxy.h"
 #include "app/command_line.h"
@@ -81,6 +82,8 @@ static int run_command(const struct command_line *line)
         code = login_command(config, line);
     else if (line->command == COMMAND_TRANSLATE)
         code = translate_command(config, &line->translate);
+    else if (!line->config && access(config_file(line), F_OK) != 0)
+        printf("there is no %s here: every setting has its default\n", config_file(line));
     else
         printf("%s is fine\n", config_file(line));
     config_unref(config);

@@ -92,3 +92,12 @@ test("name://model does not reach an excluded model", function()
   same(support.chat('{"model":"m"}').status, 404)
   same(support.chat('{"model":"acme://other"}').status, 200)
 end)
+
+test("a provider whose list breaks takes no request from the others", function()
+  local state = support.reset()
+  local broken = { name = "broken", models = function() error "no such table" end }
+  same(offers.models(broken, login()), {})
+  same(#state.log, 1)
+  same(state.log[1]:find("error providers/broken.lua: the models of x cannot be listed", 1, true), 1)
+  same(names(login()), "big Small old-one old-two")
+end)

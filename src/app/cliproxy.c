@@ -52,7 +52,9 @@ static void stop(struct cliproxy *p)
 
     if (!p->draining) {
         log_info(p->log, "stopping: open streams have %.0f s to end", seconds);
-        cliproxy_tell(p, "stopping when open requests have ended; a second signal ends them at once");
+        if (*log_directory(p->log))
+            cliproxy_tell(p, "stopping when open requests have ended; a second signal ends "
+                             "them at once");
     }
     p->draining = true;
     p->end_by = clock_mono() + seconds;
@@ -219,8 +221,9 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
         listen_format(&p->plan.addresses[i], p->tls, error);
         buf_printf(error, ": %s", strerror(-result));
         if (result == -EADDRINUSE)
-            buf_puts(error, "\nAnother program has the port, perhaps this one in another terminal; `port` "
-                            "chooses another.");
+            buf_puts(error,
+                     "\nAnother program has the port, perhaps this one in another terminal; `port` "
+                     "chooses another.");
         return false;
     }
     return true;

@@ -125,7 +125,8 @@ TARGETS = {
 ENDINGS = {
     "chat": ('"choices"', "data: [DONE]"),
     "anthropic": ('"content"', '"message_stop"'),
-    "responses": ('"output"', "response.completed"),
+    # Behind its output stands all that was asked, tools too.
+    "responses": ('"truncation"', "response.completed"),
     "gemini": ('"candidates"', '"finishReason"'),
 }
 

@@ -224,7 +224,7 @@ static const char *json_document(enum dialect dialect)
                "\"incomplete_details\":null,\"model\":\"bench-model\",\"tools\":[],"
                "\"parallel_tool_calls\":true,\"output\":[" RESPONSE_ITEM_OPEN
                "Hello! How can I help you with the build today?" RESPONSE_ITEM_CLOSE
-               "],\"usage\":" RESPONSE_USAGE "}";
+               "],\"usage\":" RESPONSE_USAGE ",\"truncation\":\"disabled\",\"user\":null}";
     default:
         return "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello! How can I help you "
                "with the build today?\"}],\"role\":\"model\"},\"finishReason\":\"STOP\","

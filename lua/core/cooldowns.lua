@@ -133,7 +133,7 @@ function M.is_off(candidate)
   -- An entry's own word counts more than the general one.
   local off = candidate.credential.entry["disable-cooling"]
   if off == nil then off = config.values["disable-cooling"] end
-  return off == true
+  return off == true or off == "true"
 end
 
 -- The level a failure leads to: failures of calls that began before the last one counted are the

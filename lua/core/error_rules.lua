@@ -69,6 +69,7 @@ function M.action(problem, candidate)
   local own = credential.entry["request-scoped-errors"]
   local general = credential.kind == "oauth" and config.values["oauth-request-scoped-errors"]
   general = general and general[credential.name]
+  if type(own) ~= "table" then own = nil end
   if not (own and own[1]) and not (general and general[1]) then return nil end
   local said = (problem.said or problem.body or problem.message):sub(1, SAID_MAX)
   return first(own, problem, said) or first(general, problem, said)

@@ -17,10 +17,10 @@
 --- | unusable    | token files that offer no account: `file`, `problem`                       |
 --- | server      | `version` and `address` of the one that answered                           |
 ---
---- A candidate: `provider`, `credential`, `id`, `kind`, `model` (upstream's name), `verdict` ("kept",
---- "refused"), `reason` (a code) and `why` of a refusal, `seconds` left, what the upstream `said`,
---- `fix` (what would help), `priority`, `weight`, `position`, `route` ("as it is", "translated"),
---- `notes`.
+--- A candidate: `provider`, `credential`, `id`, `kind`, `model` (upstream's name), `verdict`
+--- ("kept", "refused"), `reason` (a code) and `why` of a refusal, `seconds` left, what the upstream
+--- `said`, `fix` (what would help), `priority`, `weight`, `position`, `route` ("as it is",
+--- "translated"), `notes`.
 
 local config = require "config"
 local credentials = require "credentials"
@@ -181,8 +181,10 @@ local function configured()
 end
 
 -- Decides on a candidate of the resolution: `kept` gets it unless it is refused.
-local function judge(candidate, row, kept, live)
-  local refusal = refusals.of(candidate, live)
+local function judge(candidate, row, kept, live, dialect)
+  local kept_out, all = refusals.admission(candidate, dialect)
+  if kept_out and not all then table.insert(row.notes, kept_out) end
+  local refusal = refusals.of(candidate, live, dialect)
   if not refusal then
     row.verdict, kept[candidate] = "kept", true
     return
@@ -219,11 +221,11 @@ local function why_first(order, rows, plan)
   if first.priority > second.priority then
     return format("its priority is the highest (%d)", first.priority)
   end
+  local why = plan.strategy
+    .. (plan.strategy == "fill-first" and ": the first one that can" or ": it is its turn")
   local routing = config.values.routing or {}
-  return plan.strategy .. (plan.strategy == "fill-first" and ": the first one that can"
-    or ": it is its turn")
-    .. (routing["session-affinity"] ~= false and "; conversations that have begun stay where they are"
-      or "")
+  if routing["session-affinity"] == false then return why end
+  return why .. "; conversations that have begun stay where they are"
 end
 
 -- The candidates of a resolution: appends the usable ones in order and the refused ones to `rows`.
@@ -235,7 +237,7 @@ local function add_candidates(rows, resolution, dialect, suffix, live)
     local row = describe(candidate, dialect, suffix)
     row.notes = notes_of(candidate.credential, live)
     row_of[candidate] = row
-    judge(candidate, row, kept, live)
+    judge(candidate, row, kept, live, dialect)
   end
   if live then
     order = turns.order(resolution, kept)

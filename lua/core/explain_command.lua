@@ -1,4 +1,4 @@
---- `cli-proxy-api explain`: what the server answered, or what configuration and files tell, printed.
+--- `cli-proxy-api explain`: prints what the server answered, or what configuration and files tell.
 
 local accounts = require "core.accounts"
 local json = require "json"
@@ -36,7 +36,8 @@ function M.answer(given)
   if type(trace) ~= "table" then
     return say "the server does not know that request; it keeps the newest 1,000 since its start"
   end
-  terminal.write(given.json and json.encode(trace) .. "\n" or text.trace(trace, given.colour ~= nil))
+  terminal.write(given.json and json.encode(trace) .. "\n"
+    or text.trace(trace, given.colour ~= nil))
   return GOOD
 end
 

@@ -43,7 +43,7 @@ local function aligned(rows, paint)
   return lines, widths
 end
 
--- --- a model --------------------------------------------------------------------------------------
+-- --- a model -------------------------------------------------------------------------------------
 
 local function state_of(row)
   if row.verdict == "kept" then return "usable" end
@@ -178,7 +178,7 @@ function M.report(report, colour)
   return concat(lines, "\n") .. "\n"
 end
 
--- --- a request ------------------------------------------------------------------------------------
+-- --- a request -----------------------------------------------------------------------------------
 
 local say = {}
 

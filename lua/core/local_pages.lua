@@ -13,7 +13,9 @@ local M = {}
 
 local KEEPER_SECONDS = 2
 
-local JSON = { ["Content-Type"] = "application/json; charset=utf-8", ["Cache-Control"] = "no-store" }
+local JSON = {
+  ["Content-Type"] = "application/json; charset=utf-8", ["Cache-Control"] = "no-store",
+}
 
 local function is_admitted(client)
   if not client.is_local or client:header("origin") then return false end
@@ -25,7 +27,8 @@ end
 local function page(answer)
   return function(client, _, dialect)
     if is_admitted(client) then return answer(client) end
-    return errors.respond(client, errors.new("unknown_route", client.path .. " not found."), dialect)
+    local unknown = errors.new("unknown_route", client.path .. " not found.")
+    return errors.respond(client, unknown, dialect)
   end
 end
 

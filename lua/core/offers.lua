@@ -23,7 +23,7 @@ local function fits(name, pattern)
 end
 
 local function in_patterns(patterns, name)
-  for _, pattern in ipairs(patterns or {}) do
+  for _, pattern in ipairs(type(patterns) == "table" and patterns or { patterns }) do
     if type(pattern) == "string" and fits(lower(name), pattern) then return true end
   end
   return false

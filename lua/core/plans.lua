@@ -8,10 +8,16 @@ local sort = table.sort
 
 local M = {}
 
+-- Token files are written by hand too: what is no number there is not given.
+local function number(value)
+  local found = tonumber(value)
+  return found and math.tointeger(found // 1)
+end
+
 --- @param candidate Candidate
 --- @return integer
 function M.priority(candidate)
-  return candidate.credential.entry.priority or 0
+  return number(candidate.credential.entry.priority) or 0
 end
 
 --- @param candidate Candidate
@@ -19,7 +25,7 @@ end
 function M.weight(candidate)
   local credential = candidate.credential
   -- A key of an entry may have its own.
-  return credential.weight or credential.entry.weight or 1
+  return number(credential.weight) or number(credential.entry.weight) or 1
 end
 
 --- The strategy in force.
@@ -67,7 +73,7 @@ local function count_rounds(plan)
   local usual = config.values["request-retry"] or 0
   plan.rounds, plan.most_rounds = {}, 0
   for _, candidate in ipairs(plan.all) do
-    local rounds = candidate.credential.entry["request-retry"] or usual
+    local rounds = number(candidate.credential.entry["request-retry"]) or usual
     plan.rounds[candidate] = rounds
     plan.most_rounds = math.max(plan.most_rounds, rounds)
   end

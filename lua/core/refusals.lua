@@ -29,7 +29,7 @@ function M.span(seconds)
   return (text:gsub(" 0%a$", ""))
 end
 
--- --- where an account comes from ------------------------------------------------------------------
+-- --- where an account comes from -----------------------------------------------------------------
 
 --- The configuration, as a message names it.
 --- @return string
@@ -64,7 +64,7 @@ function M.login_of(credential)
   return flag and "cli-proxy-api " .. flag or nil
 end
 
--- --- refusals ---------------------------------------------------------------------------------------
+-- --- refusals ------------------------------------------------------------------------------------
 
 local function set_key(credential, key, value)
   if is_file(credential) then
@@ -120,13 +120,43 @@ function owners.weight(credential)
   }
 end
 
+function owners.not_admitted(_, said)
+  return {
+    reason = "not_admitted", why = said,
+    fix = "let other clients in with `claude-oauth-clients: any` in " .. M.config_file(),
+  }
+end
+
+-- A call as the provider asks about it: some client of a dialect, or Claude Code.
+local function call_of(dialect, agent)
+  local client = {}
+  function client.header(_, name) return name == "user-agent" and agent or nil end
+  return { dialect = dialect, client = client }
+end
+
+--- What a provider has against clients of a dialect: why, and whether that is so for all of them.
+--- @param candidate Candidate
+--- @param dialect string?  nil: any
+--- @return string? why
+--- @return boolean? all
+function M.admission(candidate, dialect)
+  local admits, credential = candidate.provider.admits, candidate.credential
+  if not admits then return nil end
+  local fine, why = admits(call_of(dialect or "chat"), credential)
+  if fine then return nil end
+  return why, not admits(call_of(dialect or "anthropic", "claude-cli/2"), credential)
+end
+
 --- Why a candidate that has the model is left out now, or nil.
 --- @param candidate Candidate
 --- @param live boolean  else only what is written down counts
+--- @param dialect string?  of the client
 --- @return table?
-function M.of(candidate, live)
+function M.of(candidate, live, dialect)
   local credential = candidate.credential
   local status
+  local kept_out, all = M.admission(candidate, dialect)
+  if kept_out and all then return owners.not_admitted(credential, kept_out) end
   if live then
     status = selector.status(candidate)
   elseif credential.problem and (credential.expires or math.huge) <= os.time() then

@@ -4,6 +4,7 @@
 --- that all kinds share.  Only the keeper and logins on the command line use this.
 
 local crypto = require "crypto"
+local duration = require "lib.duration"
 local file = require "file"
 local json = require "json"
 local times = require "lib.times"
@@ -77,7 +78,7 @@ end
 --- @return number?
 function M.interval(document)
   return first(document, interval_names, function(value)
-    local seconds = times.seconds(value)
+    local seconds = duration.seconds(value)
     return seconds and seconds > 0 and seconds or nil
   end)
 end

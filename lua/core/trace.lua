@@ -97,8 +97,8 @@ function M.ended(client, problem, dialect, call)
     end
   end
   add(client, {
-    step = "ended", refused = call and call.refused, class = problem.class, status = errors.status(problem, dialect),
-    said = cut(problem.message),
+    step = "ended", class = problem.class, status = errors.status(problem, dialect),
+    refused = call and call.refused, said = cut(problem.message),
   })
 end
 

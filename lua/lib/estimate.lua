@@ -19,6 +19,8 @@ local M = {}
 -- A picture whose size is not known, and the largest one after it was scaled down.
 local PICTURE = 1600
 local PIXELS_A_TOKEN = 750
+-- How much is counted at once, and how near its end a piece is cut between words.
+local PIECE, NEAR = 256 * 1024, 256
 -- Base64 of what is looked at for the size; a multiple of four.
 local HEAD_MAX = 84 * 1024
 
@@ -43,9 +45,34 @@ function M.family(model)
   return "o200k"
 end
 
--- Collects texts and the tokens of pictures.
-local function collector()
-  local self = { texts = {}, pictures = 0 }
+-- Where a piece of a long text ends: behind a line or a word, else not inside of a character.
+local function piece_end(text, from)
+  local last = from + PIECE - 1
+  if last >= #text then return #text end
+  for at = last, last - NEAR, -1 do
+    local byte = string.byte(text, at)
+    if byte == 10 or byte == 32 then return at end
+  end
+  while find(text, "^[\x80-\xBF]", last + 1) do last = last - 1 end
+  return last
+end
+
+-- Counts texts of a family of models as they are added, and the tokens of pictures.
+local function collector(family)
+  local self = {}
+  local total, texts, size = 0, {}, 0
+
+  local function count()
+    local text = concat(texts, "\n")
+    local from = 1
+    -- Between two pieces others have their turn.
+    while from <= #text do
+      local to = piece_end(text, from)
+      total = total + tokens.count(sub(text, from, to), family)
+      from = to + 1
+    end
+    texts, size = {}, 0
+  end
 
   --- @param value any  a string or raw JSON; anything else is passed over
   function self.add(value)
@@ -58,7 +85,9 @@ local function collector()
     local from, to = find(value, "%S"), #value
     if not from then return end
     while find(value, "^%s", to) do to = to - 1 end
-    self.texts[#self.texts + 1] = (from > 1 or to < #value) and sub(value, from, to) or value
+    texts[#texts + 1] = (from > 1 or to < #value) and sub(value, from, to) or value
+    size = size + to - from
+    if size > PIECE then count() end
   end
 
   --- @param url string?
@@ -70,13 +99,13 @@ local function collector()
     -- A head that is cut off may end inside of what is read.
     local fine, _, width, height = pcall(image.size, head)
     local cost = fine and width and height and ceil(width * height / PIXELS_A_TOKEN) or PICTURE
-    self.pictures = self.pictures + min(cost, PICTURE)
+    total = total + min(cost, PICTURE)
   end
 
-  --- @param family string
   --- @return integer
-  function self.count(family)
-    return tokens.count(concat(self.texts, "\n"), family) + self.pictures
+  function self.count()
+    count()
+    return total
   end
 
   return self
@@ -123,10 +152,10 @@ local chat_shape = json.shape {
   },
 }
 
-function bodies.chat(body)
+function bodies.chat(body, family)
   local found = json.decode(body, chat_shape)
   if type(found) ~= "table" then return nil end
-  local out = collector()
+  local out = collector(family)
   for _, message in ipairs(each(found.messages)) do
     out.add(message.role)
     out.add(message.name)
@@ -156,10 +185,10 @@ local responses_shape = json.shape {
   },
 }
 
-function bodies.responses(body)
+function bodies.responses(body, family)
   local found = json.decode(body, responses_shape)
   if type(found) ~= "table" then return nil end
-  local out = collector()
+  local out = collector(family)
   out.add(found.instructions)
   if type(found.input) == "string" then out.add(found.input) end
   for _, item in ipairs(each(found.input)) do
@@ -217,7 +246,7 @@ end
 --- @param model string?
 --- @return integer
 function M.request(request, model)
-  local out = collector()
+  local out = collector(M.family(model or request.model))
   add_blocks(out, request.system)
   for _, turn in ipairs(request.turns) do add_blocks(out, turn.blocks) end
   for _, tool in ipairs(request.tools) do
@@ -230,7 +259,7 @@ function M.request(request, model)
     out.add(format.name)
     out.add(format.schema)
   end
-  return out.count(M.family(model or request.model))
+  return out.count()
 end
 
 local function decoded(dialect, body, model)
@@ -250,8 +279,8 @@ end
 function M.count(dialect, body, model)
   local collect = bodies[ir.base(dialect)]
   if collect then
-    local out = collect(body)
-    return out and out.count(M.family(model)) or nil
+    local out = collect(body, M.family(model))
+    return out and out.count() or nil
   end
   local fine, request = pcall(decoded, dialect, body, model)
   return fine and M.request(request, model) or nil

@@ -9,6 +9,7 @@ local http = require "http"
 local json = require "json"
 local task = require "task"
 local timer = require "timer"
+local times = require "lib.times"
 
 local M = {}
 
@@ -131,14 +132,7 @@ end
 -- --- times ---------------------------------------------------------------------------------------
 
 --- RFC 3339 with the local offset, as token files have it.
---- @param unix number
---- @return string
-function M.timestamp(unix)
-  local seconds = math.floor(unix)
-  local offset = os.date("%z", seconds)
-  offset = offset == "+0000" and "Z" or offset:sub(1, 3) .. ":" .. offset:sub(4)
-  return os.date("%Y-%m-%dT%H:%M:%S", seconds) .. offset
-end
+M.timestamp = times.rfc3339
 
 --- When a token ends that was issued now; nil when the answer does not say.
 --- @param expires_in any  seconds, a number or numeric text

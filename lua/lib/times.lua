@@ -1,10 +1,8 @@
---- Times as token files and providers write them: RFC 3339, Unix seconds, durations.
+--- Times as token files and providers write them: RFC 3339 and Unix seconds.
 
 local match = string.match
 
 local M = {}
-
-local unit_seconds = { ns = 1e-9, us = 1e-6, ["µs"] = 1e-6, ms = 1e-3, s = 1, m = 60, h = 3600 }
 
 -- Days from 1970-01-01 of a date of the Gregorian calendar.
 local function days(year, month, day)
@@ -63,24 +61,8 @@ end
 function M.rfc3339(unix)
   unix = math.floor(unix)
   local zone = os.date("%z", unix)
-  return os.date("%Y-%m-%dT%H:%M:%S", unix) .. zone:sub(1, 3) .. ":" .. zone:sub(4, 5)
-end
-
---- Seconds of a number, numeric text or a text such as "1h2m3.5s"; nil for anything else.
---- @param value any
---- @return number?
-function M.seconds(value)
-  if type(value) == "number" then return value end
-  if type(value) ~= "string" then return nil end
-  if match(value, "^%s*%d+%.?%d*%s*$") then return tonumber(value) end
-  local total, rest = nil, value
-  while rest ~= "" do
-    local number, unit, more = match(rest, "^%s*([%d.]+)([a-zµ]+)(.*)$")
-    local factor, amount = unit_seconds[unit], tonumber(number)
-    if not factor or not amount then return nil end
-    total, rest = (total or 0) + amount * factor, more
-  end
-  return total
+  zone = zone == "+0000" and "Z" or zone:sub(1, 3) .. ":" .. zone:sub(4, 5)
+  return os.date("%Y-%m-%dT%H:%M:%S", unix) .. zone
 end
 
 return M

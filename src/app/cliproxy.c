@@ -96,6 +96,8 @@ static void on_signal(uv_signal_t *signal, int number)
         stop(p);
 }
 
+static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
 void cliproxy_stop(struct cliproxy *p)
 {
     __atomic_add_fetch(&p->stop_asked, 1, __ATOMIC_ACQ_REL);
@@ -145,8 +147,6 @@ static void raise_descriptor_limit(void)
 
 static bool init_loop(struct cliproxy *p)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-
     if (uv_loop_init(&p->loop) < 0)
         return false;
     p->loop_ready = true;
@@ -158,7 +158,7 @@ static bool init_loop(struct cliproxy *p)
     for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+        uv_signal_start(&p->signals[i], on_signal, signal_numbers[i]);
         p->open_handles++;
     }
     return true;
@@ -433,8 +433,11 @@ static void close_loop(struct cliproxy *p)
     uv_close((uv_handle_t *)&p->async, on_handle_closed);
     uv_close((uv_handle_t *)&p->keep_alive, on_handle_closed);
     uv_close((uv_handle_t *)&p->pause, on_handle_closed);
-    for (size_t i = 0; p->options.handle_signals && i < 3; i++)
+    for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_close((uv_handle_t *)&p->signals[i], on_handle_closed);
+        // All is served: an impatient second signal must not turn a clean end into a kill.
+        signal(signal_numbers[i], SIG_IGN);
+    }
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
            (p->watcher && !watcher_closed(p->watcher)) || (p->keeper && !keeper_closed(p->keeper)))
         uv_run(&p->loop, UV_RUN_ONCE);

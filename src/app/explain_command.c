@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/arguments.h"
 #include "app/cliproxy.h"
 #include "app/listen.h"
 #include "app/local_key.h"
@@ -27,9 +28,9 @@ enum {
 
 // --- the command line --------------------------------------------------------------------------
 
-static const char *const dialects[] = {"chat",       "completions", "responses",       "codex",
-                                       "anthropic",  "gemini",      "gemini_cli",      "openai",
-                                       "claude",     "gemini-cli",  "openai-response", NULL};
+static const char *const dialects[] = {"chat",      "completions", "responses",       "codex",
+                                       "anthropic", "gemini",      "gemini_cli",      "openai",
+                                       "claude",    "gemini-cli",  "openai-response", NULL};
 
 static int usage_error(const char *format, const char *what)
 {
@@ -37,27 +38,6 @@ static int usage_error(const char *format, const char *what)
     fprintf(stderr, "\nusage: cli-proxy-api explain MODEL [--dialect DIALECT] [--json]\n"
                     "       cli-proxy-api explain --request ID [--json]\n");
     return 2;
-}
-
-static bool is_dialect(const char *name)
-{
-    for (size_t i = 0; dialects[i]; i++)
-        if (strcmp(dialects[i], name) == 0)
-            return true;
-    return false;
-}
-
-// The value of an option: behind `=`, or the next argument.  False when it is another option;
-// `*value` is NULL when the value is missing.
-static bool takes_value(const char *name, int argc, char **argv, int *i, const char **value)
-{
-    const char *given = argv[*i];
-    size_t len = strlen(name);
-
-    if (strncmp(given, name, len) != 0 || (given[len] != '\0' && given[len] != '='))
-        return false;
-    *value = given[len] == '=' ? given + len + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    return true;
 }
 
 static int parse_one(int argc, char **argv, int *i, struct explain_options *out)
@@ -71,9 +51,9 @@ static int parse_one(int argc, char **argv, int *i, struct explain_options *out)
         if (out->model)
             return usage_error("one model at a time: '%s' is too much", given);
         out->model = given;
-    } else if (takes_value("--request", argc, argv, i, value)) {
+    } else if (arguments_take_value("--request", argc, argv, i, value)) {
         out->request = *value;
-    } else if (takes_value("--dialect", argc, argv, i, value)) {
+    } else if (arguments_take_value("--dialect", argc, argv, i, value)) {
         out->dialect = *value;
     } else {
         return usage_error("unknown option '%s'", given);
@@ -90,7 +70,7 @@ int explain_parse(int argc, char **argv, struct explain_options *out)
         if (result != 0)
             return result;
     }
-    if (*out->dialect && !is_dialect(out->dialect))
+    if (*out->dialect && !arguments_is_one_of(out->dialect, dialects))
         return usage_error("'%s' is not a dialect", out->dialect);
     if ((out->model && *out->model) == (out->request && *out->request))
         return usage_error("%s", "a model or a request id is needed");
@@ -307,7 +287,7 @@ static bool make_path(const struct explain_options *options, char *path, size_t 
     return fits;
 }
 
-// --- printing --------------------------------------------------------------------------------------
+// --- printing ----------------------------------------------------------------------------------
 
 static bool wants_colour(void)
 {

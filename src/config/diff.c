@@ -154,8 +154,8 @@ static void compare_lists(struct diff *d, const char *path, const struct config_
 // Keys that the schema does not know may hold anything.
 static bool is_secret_name(const char *path)
 {
-    static const char *const words[] = {"secret", "password", "token", "api-key", "api_key",
-                                        "apikey"};
+    static const char *const words[] = {"secret",  "password", "token",
+                                        "api-key", "api_key",  "apikey"};
     const char *name = strrchr(path, '.');
 
     name = name ? name + 1 : path;

@@ -195,10 +195,11 @@ static void take_out(struct redaction *r, const char *secret, size_t len)
         return;
     if (!r->found) {
         buf_clear(r->out);
-        r->found = buf_append(r->out, r->text, r->len);
+        if (!buf_append(r->out, r->text, r->len))
+            buf_puts(r->out, "***"); // no room: rather nothing than a secret
+        r->found = true;
     }
-    if (r->found)
-        secrets_replace(r->out, secret, len);
+    secrets_replace(r->out, secret, len);
 }
 
 static void take_out_forms(struct redaction *r, const char *secret)
@@ -244,7 +245,7 @@ bool secrets_redact(struct script_state *s, const char *text, size_t len, const 
     return r.found;
 }
 
-// --- failures --------------------------------------------------------------------------------------
+// --- failures ----------------------------------------------------------------------------------
 
 static void hide_field(struct buf *text, const struct server_field *f)
 {
@@ -284,7 +285,7 @@ void secrets_log_failure(struct script_state *s, const char *request_id, const c
     struct buf text;
 
     buf_init(&text, LONGEST);
-    if (!secrets_redact(s, message, strlen(message), NULL, &text)) {
+    if (!secrets_redact(s, message, strnlen(message, LONGEST), NULL, &text)) {
         buf_clear(&text);
         buf_append(&text, message, strnlen(message, LONGEST));
     }

@@ -60,8 +60,9 @@ void traces_free(struct traces *t)
 
 static struct record *make_record(const struct trace *trace)
 {
-    const char *const texts[TEXTS] = {trace->id,    trace->method,   trace->path,      trace->dialect,
-                                      trace->model, trace->provider, trace->credential};
+    const char *const texts[TEXTS] = {trace->id,        trace->method, trace->path,
+                                      trace->dialect,   trace->model,  trace->provider,
+                                      trace->credential};
     size_t steps_len = trace->steps_len <= TRACE_STEPS_MAX ? trace->steps_len : 0;
     size_t lengths[TEXTS], bytes = sizeof(struct record) + steps_len;
     struct record *r;

@@ -2,6 +2,7 @@
 import base64
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -414,6 +415,18 @@ def test_without_a_counting_endpoint_there_is_an_estimate(connect, client):
     answer = proxy.client().request("POST", path, ask(client, False, "word " * 400)[1])
     assert answer.status == 200 and 100 < answer.json()[member] < 2000
     assert not upstream.requests
+
+
+def test_a_large_body_is_counted_while_others_are_served(connect):
+    proxy, _ = connect("chat", workers=1)
+    body = ask("anthropic", False, "a name_of_some(function) = 12345 and words\n" * 500_000)[1]
+    said = []
+    counting = threading.Thread(target=lambda: said.append(
+        proxy.client().request("POST", COUNTS["anthropic"][0], body)))
+    counting.start()
+    while counting.is_alive():
+        assert proxy.get("/healthz").status == 200
+    assert said[0].status == 200 and said[0].json()["input_tokens"] > 5_000_000
 
 
 def test_a_failure_to_count_cools_nothing_down(connect):

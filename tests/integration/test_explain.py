@@ -1,5 +1,6 @@
 """`explain` and route traces tell the true story at each moment."""
 import json
+import random
 import re
 import signal
 import socket
@@ -11,7 +12,7 @@ import pytest
 from support import proxy as runner
 from support.client import messages
 from support.proxy import entry, eventually, free_port
-from support.upstream import chat_chunks, cut, error, reply, sse_then, stall
+from support.upstream import chat_chunks, cut, error, refuse, reply, sse_then, stall
 
 KEYS = ["sk-upstream-one", "sk-upstream-two"]
 
@@ -202,6 +203,44 @@ def test_what_upstreams_say_cannot_drive_a_terminal(two, upstream):
     answer = two.chat("nice")
     for done in (explain(two, "nice"), explain(two, "--request", answer.headers["X-Request-Id"])):
         assert "red" in done.stdout and "\x1b" not in done.stdout and "\x07" not in done.stdout
+
+
+STRATEGIES = ["round-robin", "weighted-round-robin", "fill-first"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_through_all_kinds_of_trouble_the_next_one_is_who_was_named(make_proxy, upstream, strategy):
+    """Accounts fail at random; before each request explain names who is asked, or that nobody is."""
+    dice = random.Random(strategy)
+    names = [f"sk-upstream-{i}{i}{i}{i}" for i in range(6)]
+    entries = [entry(upstream, [key], name=f"up{i % 2}", weight=i % 3 + 1, priority=i % 2)
+               for i, key in enumerate(names)]
+    proxy = make_proxy({"openai-compatibility": entries, "routing": {"strategy": strategy}})
+    key = (proxy.folder / "data" / f"local-key-{proxy.port}").read_text().strip()
+    troubles = [error(429, "slow", headers={"Retry-After": "4"}), error(500, "broken"),
+                error(503, "down"), error(401, "who?"), refuse, error(400, "your fault"),
+                error(429, "later", headers={"Retry-After": "600"})]
+    named = 0
+    for n in range(80):
+        said = proxy.get("/v0/local/explain?model=nice", {"Authorization": f"Bearer {key}"}).json()
+        kept = [row for row in said["candidates"] if row["verdict"] == "kept"]
+        assert said["usable"] == bool(kept)
+        assert [row["position"] for row in kept] == list(range(1, len(kept) + 1))
+        before = len(upstream.requests)
+        trouble = dice.random() < 0.12
+        upstream.script[:] = [dice.choice(troubles)] if trouble else []
+        proxy.client().chat("nice", messages=messages(f"question {n}"))
+        asked = upstream.requests[before:]
+        if not said["usable"]:
+            # A rest may have ended between the two.
+            assert not asked or min(row["seconds"] for row in said["candidates"]
+                                    if "seconds" in row) <= 2
+            continue
+        due = [row for row in said["candidates"] if row.get("seconds", 99) <= 1]
+        if not due:
+            assert asked[0].key[-4:] == kept[0]["credential"][-4:], (said, asked[0].key)
+            named += 1
+    assert named > 20
 
 
 # --- accounts of auth-dir -----------------------------------------------------------------------
@@ -458,8 +497,8 @@ def test_a_client_that_leaves_is_told(two, upstream):
 # --- the command line -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments", [
-    [], ["--json"], ["a", "b"], ["a", "--request", "x"], ["--request"], ["--dialect", "klingon", "a"],
-    ["a", "--nothing"], ["a", "--dialect"], [""]])
+    [], ["--json"], ["a", "b"], ["a", "--request", "x"], ["--request"],
+    ["--dialect", "klingon", "a"], ["a", "--nothing"], ["a", "--dialect"], [""]])
 def test_wrong_usage_is_2(tmp_path, arguments):
     done = runner.run("explain", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and "usage" in done.stderr

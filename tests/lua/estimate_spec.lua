@@ -6,6 +6,8 @@ modules.tokens = modules.tokens or {}
 local real = modules.tokens.count
 local estimate
 
+local function json_of(text) return '{"input":"' .. text .. '"}' end
+
 local function lines(fn)
   modules.tokens.count = function(text)
     seen = text
@@ -45,8 +47,8 @@ test("estimate: pictures without a readable size count 1600, those with one by i
   -- The head of a PNG of 75 by 100.
   local png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEsAAABkCAYAAAA="
   local function body(url) return '{"messages":[{"content":[{"image_url":{"url":"' .. url .. '"}}]}]}' end
-  same(texts("chat", body "data:image/png;base64,AAAA")[2], 1601)
-  same(texts("chat", body(png))[2], 11)
+  same(texts("chat", body "data:image/png;base64,AAAA")[2], 1600)
+  same(texts("chat", body(png))[2], 10)
 end)
 
 test("estimate: what is no body of the dialect gives no estimate, nonsense inside is passed over", function()
@@ -55,7 +57,28 @@ test("estimate: what is no body of the dialect gives no estimate, nonsense insid
     same(texts(dialect, "7")[2], nil)
   end
   same(texts("chat", '{"messages":[7,null,{"content":7,"tool_calls":{"a":1}},{"role":[]}],"tools":[7,{}],"prompt":{}}')[2], 1)
-  same(texts("responses", '{"input":[7,{"content":{}}],"tools":7,"text":7}')[2], 1)
+  same(texts("responses", '{"input":[7,{"content":{}}],"tools":7,"text":7}')[2], 0)
+end)
+
+test("estimate: a large text is counted in pieces that end between words or characters", function()
+  lines(function() end)
+  local pieces
+  modules.tokens.count = function(text)
+    pieces[#pieces + 1] = text
+    return 1
+  end
+  local function count_of(text)
+    pieces = {}
+    local count = estimate.count("responses", json_of(text), "m")
+    assert(table.concat(pieces) == text)
+    for _, piece in ipairs(pieces) do assert(#piece <= 256 * 1024 and utf8.len(piece)) end
+    return count
+  end
+  same(count_of("word"), 1)
+  assert(count_of(("three words here "):rep(100000) .. "end") >= 6)
+  assert(pieces[1]:sub(-1) == " ")
+  assert(count_of(("漢"):rep(200000)) >= 3)
+  modules.tokens.count = real
 end)
 
 test("estimate: families follow the model's name", function()

@@ -38,7 +38,8 @@ end)
 
 test("an account that waits tells why, how long and what the upstream said", function()
   local state = given({ account "a", account "b" }, nil, {
-    { status = 429, fields = { ["retry-after"] = "37" }, text = '{"error":{"message":"slow down"}}' },
+    { status = 429, fields = { ["retry-after"] = "37" },
+      text = '{"error":{"message":"slow down"}}' },
     { text = '{"id":"1","choices":[]}' },
   })
   support.chat '{"model":"m"}'
@@ -94,7 +95,8 @@ end)
 test("an unknown name gets the nearest known ones and what is configured", function()
   given { account("a", { ["gpt-oss-120b"] = "x", ["kimi-k2"] = "y" }) }
   local report = about "gpt-os-120b"
-  same({ report.usable, report.resolved.how, report.nearest }, { false, "unknown", { "gpt-oss-120b" } })
+  same({ report.usable, report.resolved.how, report.nearest },
+    { false, "unknown", { "gpt-oss-120b" } })
   same(report.providers, { { name = "acme", accounts = 1, disabled = 0, models = 2 } })
   same(about("KIMI-K2").candidates[1].fix, "ask for `kimi-k2`")
 end)
@@ -130,8 +132,8 @@ test("priority decides before turns", function()
 end)
 
 test("weights say how often, and a weight of 0 is a refusal", function()
-  given({ account("a", nil, { entry = { weight = 0 } }), account("b", nil, { entry = { weight = 3 } }),
-    account "c" }, { routing = { strategy = "weighted-round-robin" } })
+  given({ account("a", nil, { entry = { weight = 0 } }),
+    account("b", nil, { entry = { weight = 3 } }), account "c" }, { routing = { strategy = "weighted-round-robin" } })
   local report = about "m"
   same(rows(report), { "b kept", "c kept", "a refused weight" })
   same({ report.strategy, report.candidates[1].weight }, { "weighted-round-robin", 3 })
@@ -139,7 +141,7 @@ test("weights say how often, and a weight of 0 is a refusal", function()
     "set `weight: 1` for the entry `acme` of openai-compatibility in config.yaml")
 end)
 
-test("who fails for the upstream's trouble is asked all the same when nobody else is left", function()
+test("who rests for the upstream's trouble is asked when nobody else is left", function()
   local state = given({ account "a", account "b" }, nil, function()
     return { status = 503, text = '{"error":{"message":"down"}}' }
   end)
@@ -167,6 +169,19 @@ test("a client's dialect tells whether bytes go through", function()
   given { account "a" }
   same(about("m", "openai").candidates[1].route, "as it is")
   same(about("m", "anthropic").candidates[1].route, "translated")
+end)
+
+test("accounts that only Claude Code may use say so", function()
+  given({ account("claude-ann.json", nil, { kind = "oauth", provider = "claude", name = "claude",
+    label = "ann@example.com",
+    entry = { models = { { name = "claude-opus-4-20250514", alias = "m" } } } }) },
+    { ["claude-oauth-clients"] = "claude-code-only" })
+  local why = "kept for Claude Code by claude-oauth-clients"
+  local row = about("m", "openai").candidates[1]
+  same({ row.verdict, row.reason, row.why }, { "refused", "not_admitted", why })
+  row = about("m", "claude").candidates[1]
+  same({ row.verdict, row.notes }, { "kept", { why } })
+  same(about("m").candidates[1].notes, { why })
 end)
 
 test("without a server nothing is said of cooldowns and turns", function()

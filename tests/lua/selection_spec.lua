@@ -259,6 +259,15 @@ test("without switch-project a refused project is not replaced by another", func
   end)
 end)
 
+test("what is written by hand into a token file cannot break requests", function()
+  local entry = { priority = "5", weight = "many", ["request-retry"] = {}, ["excluded-models"] = "x*",
+    ["disable-cooling"] = "true", ["request-scoped-errors"] = 7 }
+  local state = given({ account("a", entry), account("b", { priority = {} }) },
+    { failure(500), { text = OK }, { text = OK } }, { routing = { strategy = "weighted-round-robin" } })
+  same({ chat().status, chat().status }, { 200, 200 })
+  same(asked(state), { "a", "b", "a" })
+end)
+
 test("status tells how a candidate stands", function()
   given({ account("a", { weight = 2, priority = 1 }) }, { failure(429, { ["retry-after"] = "60" }) })
   chat()

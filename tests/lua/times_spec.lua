@@ -1,3 +1,4 @@
+local duration = require "lib.duration"
 local times = require "lib.times"
 
 test("times of token files are read in every form they were written in", function()
@@ -27,16 +28,16 @@ end)
 
 test("times are written as they always were, and read back the same", function()
   local text = times.rfc3339(1760530265.9)
-  assert(text:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d[+-]%d%d:%d%d$"), text)
+  assert(text:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d[Z+-][%d:]*$"), text)
   same(times.unix(text), 1760530265)
 end)
 
 test("durations are numbers or texts", function()
-  same(times.seconds("1h2m3.5s"), 3723.5)
-  same(times.seconds("30m"), 1800)
-  same(times.seconds("250ms"), 0.25)
-  same(times.seconds("90"), 90)
-  same(times.seconds(12), 12)
-  same(times.seconds("soon"), nil)
-  same(times.seconds("5 parsecs"), nil)
+  same(duration.seconds("1h2m3.5s"), 3723.5)
+  same(duration.seconds("30m"), 1800)
+  same(duration.seconds("250ms"), 0.25)
+  same(duration.seconds("90"), 90)
+  same(duration.seconds(12), 12)
+  same(duration.seconds("soon"), nil)
+  same(duration.seconds("5 parsecs"), nil)
 end)

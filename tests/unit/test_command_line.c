@@ -94,6 +94,27 @@ static void test_sub_commands_are_known(void **state)
     assert_int_equal(c.command, COMMAND_SCRIPTS_LIST);
 }
 
+static void test_explain_takes_a_model_or_a_request(void **state)
+{
+    struct command_line c;
+
+    (void)state;
+    assert_int_equal(PARSE(&c, "explain", "m", "--json", "--dialect=claude"), 0);
+    assert_int_equal(c.command, COMMAND_EXPLAIN);
+    assert_string_equal(c.explain.model, "m");
+    assert_string_equal(c.explain.dialect, "claude");
+    assert_true(c.explain.json);
+    assert_int_equal(PARSE(&c, "--config", "a", "explain", "--request", "req_0badcafe"), 0);
+    assert_string_equal(c.explain.request, "0badcafe");
+    assert_null(c.explain.model);
+    assert_false(c.explain.json);
+    assert_int_equal(PARSE(&c, "explain"), 2);
+    assert_int_equal(PARSE(&c, "explain", "a", "--request", "b"), 2);
+    assert_int_equal(PARSE(&c, "explain", "a", "b"), 2);
+    assert_int_equal(PARSE(&c, "explain", "a", "--dialect", "none"), 2);
+    assert_int_equal(PARSE(&c, "explain", "a", "--odd"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +124,7 @@ int main(void)
         cmocka_unit_test(test_of_several_logins_the_first_of_the_list_wins),
         cmocka_unit_test(test_a_callback_port_is_a_port),
         cmocka_unit_test(test_sub_commands_are_known),
+        cmocka_unit_test(test_explain_takes_a_model_or_a_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,8 +66,7 @@ static void secrets_are_only_said_to_be_updated(void **state)
     changed("claude-api-key: [{api-key: k, headers: {X-A: one}}]\n",
             "claude-api-key: [{api-key: k, headers: {X-A: two, X-B: three}}]\n",
             "claude-api-key[0].headers.X-A: updated\nclaude-api-key[0].headers.X-B: updated\n");
-    changed("my: {access_token: one}\n", "my: {access_token: two}\n",
-            "my.access_token: updated\n");
+    changed("my: {access_token: one}\n", "my: {access_token: two}\n", "my.access_token: updated\n");
 }
 
 static void urls_lose_their_userinfo_and_query(void **state)

@@ -388,7 +388,8 @@ static void on_accounts_late(uv_timer_t *timer)
 static void wait_for_accounts(struct cliproxy *p)
 {
     uv_timer_start(&p->pause, on_accounts_late, FIRST_SCAN_MS, 0);
-    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause))
+    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause) &&
+           !p->draining)
         uv_run(&p->loop, UV_RUN_ONCE);
     uv_timer_stop(&p->pause);
 }
@@ -441,6 +442,9 @@ static void close_loop(struct cliproxy *p)
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
            (p->watcher && !watcher_closed(p->watcher)) || (p->keeper && !keeper_closed(p->keeper)))
         uv_run(&p->loop, UV_RUN_ONCE);
+    // File work of tasks that have ended may still be with the thread pool, which comes back here.
+    if (p->keeper)
+        uv_run(&p->loop, UV_RUN_DEFAULT);
 }
 
 void cliproxy_free(struct cliproxy *p)

@@ -345,6 +345,29 @@ static void the_browser_is_the_first_candidate_and_gets_the_address_as_it_is(voi
     free(old);
 }
 
+static void the_browser_starts_where_ended_children_are_ignored(void **state)
+{
+    char *old = strdup(getenv("PATH"));
+    struct script_world w;
+
+    (void)state;
+    open_world(&w, "local browser = require 'browser'\n"
+                   "local M = {}\nfunction M.handle() end function M.failed() end\n"
+                   "function M.open() assert(browser.open 'https://example.com/') end\n"
+                   "return M -- %d %d\n");
+    scripts_write(w.directory, "xdg-open", "#!/bin/sh\n");
+    setenv("PATH", w.directory, 1);
+    chmod(strcat(strcpy(w.message, w.directory), "/xdg-open"), 0700);
+    signal(SIGCHLD, SIG_IGN);
+    alarm(30); // instead of hanging
+    expect_fine(&w, "open");
+    alarm(0);
+    signal(SIGCHLD, SIG_DFL);
+    setenv("PATH", old, 1);
+    script_world_deinit(&w);
+    free(old);
+}
+
 // --- commands ----------------------------------------------------------------------------------
 
 static const char COMMANDS[] =
@@ -443,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_task_that_waits_for_a_line_can_be_ended),
         cmocka_unit_test(a_file_is_read_to_its_end),
         cmocka_unit_test(the_browser_is_the_first_candidate_and_gets_the_address_as_it_is),
+        cmocka_unit_test(the_browser_starts_where_ended_children_are_ignored),
         cmocka_unit_test(a_command_gives_what_its_function_returns),
         cmocka_unit_test(a_command_can_be_interrupted),
     };

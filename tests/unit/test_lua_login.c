@@ -300,6 +300,28 @@ static void a_file_is_read_to_its_end(void **state)
     reading_world_close(&r);
 }
 
+static void a_socket_is_waited_for_as_well(void **state)
+{
+    struct reading_world r;
+    int ends[2], shared;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    shared = dup(ends[0]);
+    reading_world_open(&r, ends[0]);
+    alarm(30); // instead of hanging
+    expect_fine(&r.w, "read_soon");
+    alarm(0);
+    assert_string_equal(script_said(&r.w, "said"), "timeout");
+    assert_int_equal(write(ends[1], "one\ntwo", 7), 7);
+    close(ends[1]);
+    expect_fine(&r.w, "all");
+    assert_string_equal(script_said(&r.w, "said"), "one|two|closed");
+    reading_world_close(&r);
+    assert_int_equal(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+    close(shared);
+}
+
 // --- browser -----------------------------------------------------------------------------------
 
 static void the_browser_is_the_first_candidate_and_gets_the_address_as_it_is(void **state)
@@ -465,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_line_is_waited_for_and_read_piece_by_piece),
         cmocka_unit_test(a_task_that_waits_for_a_line_can_be_ended),
         cmocka_unit_test(a_file_is_read_to_its_end),
+        cmocka_unit_test(a_socket_is_waited_for_as_well),
         cmocka_unit_test(the_browser_is_the_first_candidate_and_gets_the_address_as_it_is),
         cmocka_unit_test(the_browser_starts_where_ended_children_are_ignored),
         cmocka_unit_test(a_command_gives_what_its_function_returns),

@@ -401,6 +401,7 @@ int cliproxy_run(struct cliproxy *p)
     wait_for_accounts(p);
     p->running = true;
     p->workers_running = (int)p->worker_count;
+    p->local.last_seen = clock_mono(); // before anybody can call
     for (size_t i = 0; i < p->worker_count; i++) {
         if (!worker_start(p->workers[i])) {
             log_error(p->log, "cannot start a thread");
@@ -408,10 +409,8 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
-    if (p->options.password) {
-        p->local.last_seen = clock_mono();
+    if (p->options.password)
         uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
-    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);

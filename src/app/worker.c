@@ -251,8 +251,11 @@ fail:
 
 bool worker_start(struct worker *w)
 {
-    w->started = uv_thread_create(&w->thread, run, w) == 0;
-    return w->started;
+    w->started = true; // the thread looks at it
+    if (uv_thread_create(&w->thread, run, w) == 0)
+        return true;
+    w->started = false;
+    return false;
 }
 
 void worker_set_state(struct worker *w, struct script_state *state,

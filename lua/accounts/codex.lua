@@ -53,6 +53,7 @@ function M.read(document, file)
   if not token then return nil, "the file has no access_token" end
   local owner, bearer = owner_of(document.id_token), owner_of(token)
   local account = given(document.account_id) or owner.account or bearer.account
+  if account and account:find "[^%g]" then account = nil end -- no header could hold it
   if not account then return nil, "the file names no account_id" end
   return { {
     label = given(document.email) or owner.email or file, secret = token,

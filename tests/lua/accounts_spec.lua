@@ -346,3 +346,44 @@ test("the keeper answers what it is asked for", function()
   same(state.replies[1][1], "[42]")
   assert(state.replies[2][2]:find("no such thing", 1, true))
 end)
+
+test("one file that says where to in odd ways does not take all accounts away", function()
+  reset()
+  local usual = modules["accounts.acme"].read
+  modules["accounts.acme"].read = function(document)
+    local list, problem = usual(document)
+    if list and document.where then list[1].base_url, list[1].hosts = document.where, { document.where } end
+    return list, problem
+  end
+  put("good.json", { type = "acme", access_token = "t", where = "http://[::1]:80/v1" })
+  local odd = { "no address", "https://", "https://h:x/v1", "https://h:99999", "ftp://h", "https://a b", "//h",
+    "https://:80" }
+  for i, where in ipairs(odd) do
+    put(("bad%d.json"):format(i), { type = "acme", access_token = "t", where = where })
+  end
+  put("line.json", { type = "acme", access_token = "two\nlines" })
+  accounts.scan()
+  modules["accounts.acme"].read = usual
+  same(#published, 1)
+  same(published[1].id, "good.json")
+  same(#accounts.unusable(), #odd + 1)
+end)
+
+test("members about selection are of their own kind or absent", function()
+  local function policy(members) return token_files.policy(json.decode(json.encode(members))) end
+  same(policy {
+    disabled = "yes", prefix = { 1 }, priority = {}, weight = "1e999", note = 1, headers = "X: y",
+    excluded_models = 5, model_aliases = { 1, { alias = "a" }, { name = {} } }, request_retry = true,
+    disable_cooling = "no", request_scoped_errors = { 1 },
+  }, {})
+  same(policy {
+    prefix = json.null, priority = "5", weight = 2.7, headers = { ["X-A"] = "b", ["bad name"] = "b",
+      ["X-B"] = "a\r\nHost: evil", ["X-C"] = 1, ["X-D"] = { 1 } },
+    ["excluded-models"] = "gpt-*", ["model-aliases"] = { { name = "m", alias = "n" }, 1 },
+    disable_cooling = false, request_scoped_errors = { status = 400 },
+  }, {
+    priority = 5, weight = 2, headers = { ["X-A"] = "b", ["X-C"] = "1" }, ["excluded-models"] = { "gpt-*" },
+    models = { { name = "m", alias = "n" } }, ["disable-cooling"] = false,
+    ["request-scoped-errors"] = { { status = 400 } },
+  })
+end)

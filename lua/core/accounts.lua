@@ -20,10 +20,10 @@ local find, gsub, lower, match = string.find, string.gsub, string.lower, string.
 
 -- Seconds.  Files may vanish for a moment while they are replaced.
 local REMOVAL = 1
--- Before this much of its time is left a request refreshes first, where the kind does not say.
-local AHEAD = 10
 
-local M = {}
+--- Before this many seconds of its time are left a request refreshes first, where the kind does not
+--- say.
+local M = { AHEAD = 10 }
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
 -- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
@@ -164,7 +164,7 @@ local function details_of(entry, account)
     entry = policy,
     facts = account.facts or json.object {},
     expires = account.expires or token_files.expiry(entry.document),
-    ahead = entry.kind.ahead or AHEAD,
+    ahead = entry.kind.ahead or M.AHEAD,
     refreshable = entry.kind.refresh ~= nil and token_files.refresh_token(entry.document) ~= nil
       or account.refreshable == true,
     problem = M.needs_login(entry.name, entry.document),

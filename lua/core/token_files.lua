@@ -23,6 +23,7 @@ local RAW = json.shape { known = {} }
 
 local expiry_names = { "expired", "expire", "expires_at", "expiresAt", "expiry", "expires" }
 local refresh_names = { "last_refresh", "lastRefresh", "last_refreshed_at", "lastRefreshedAt" }
+local secret_names = { "access_token", "api_key" }
 local token_names = { "refresh_token", "refreshToken" }
 local interval_names = { "refresh_interval_seconds", "refreshIntervalSeconds",
   "refresh_interval", "refreshInterval" }
@@ -51,6 +52,24 @@ end
 --- @return number?
 function M.expiry(document)
   return first(document, expiry_names, times.unix)
+end
+
+--- Adds to what a refresh brought that the token's end is not known, where it does not say: the end
+--- of the old token would count for the new one, and it would be refreshed for ever.
+--- @param document table  before the refresh
+--- @param changes table  completed
+function M.outdate_expiry(document, changes)
+  if not first(changes, secret_names, text_of) or M.expiry(changes) then return end
+  for _, place in ipairs { "", "token", "Token" } do
+    local old = place == "" and document or document[place]
+    local new = place == "" and changes or changes[place] or {}
+    for _, name in ipairs(type(old) == "table" and expiry_names or {}) do
+      if old[name] ~= nil then
+        new[name] = json.null
+        if place ~= "" then changes[place] = new end
+      end
+    end
+  end
 end
 
 --- Unix time of the last refresh; nil when the file does not say.

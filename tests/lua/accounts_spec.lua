@@ -387,3 +387,63 @@ test("members about selection are of their own kind or absent", function()
     ["request-scoped-errors"] = { { status = 400 } },
   })
 end)
+
+test("a new token whose end nobody tells does not end when the old one did", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", expires_at = 1,
+    token = { expiry = "2020-01-01T00:00:00Z", keep = 1 } })
+  accounts.scan()
+  answer = function() return { access_token = "t2" } end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(files["auths/a.json"], '{"access_token":"t2","expires_at":null,"refresh_token":"r1",'
+    .. '"token":{"expiry":null,"keep":1},"type":"acme"}')
+  same(details().expires, nil)
+end)
+
+test("a new token that is used up at once is not asked for again by every request", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", expired = 1 })
+  accounts.scan()
+  local count = 0
+  answer = function()
+    count = count + 1
+    return { access_token = "n" .. count, expired = modules.timer.wall() + 5 }
+  end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  state.now = state.now + 5
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(count, 2)
+end)
+
+test("the time that an authorization server asks for is kept by requests, too", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return nil, { message = "429", retry_after = 60 } end
+  refresh(state, "a.json")
+  state.now = state.now + 59
+  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  state.now = state.now + 2
+  same(refresh(state, "a.json"), { failed = "429" })
+end)
+
+test("sixteen tokens at most are refreshed at once, however many are due", function()
+  local state = reset()
+  for i = 1, 40 do
+    put(("acme-%d.json"):format(i), { type = "acme", refresh_token = "r", access_token = "t" .. i, expired = 1 })
+  end
+  accounts.scan()
+  renewal.tick()
+  same(#state.posted, 16)
+end)
+
+test("the file of a credential is found whatever its name is", function()
+  local state = reset()
+  answer = function(document) return { access_token = document.access_token .. "+" } end
+  for _, name in ipairs { "a.json.json", "b#c.json", "d.jsonx.JSON" } do
+    put(name, { type = "acme", refresh_token = "r", access_token = name })
+    accounts.scan()
+    same(refresh(state, name), { refreshed = true })
+  end
+end)

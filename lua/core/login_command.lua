@@ -184,10 +184,11 @@ local function by_callback(login, session, options, arguments)
   local callback = callbacks.new(login, session)
   local open <close>, problem = listener.open(port, callbacks.everywhere(), callback.handle)
   if not open then
-    say(string.format("Cannot listen on port %d, where the browser is to come back: %s.\n"
-      .. "Another login may be running. --oauth-callback-port takes another port.", port,
-      problem.code == "busy" and "it is in use" or problem.message))
-    return BUSY
+    local busy = problem.code == "busy"
+    say(string.format("Cannot listen on port %d, where the browser is to come back: %s\n"
+      .. "--oauth-callback-port takes another port.", port,
+      busy and "it is in use. Another login may be running." or problem.message))
+    return busy and BUSY or FAILED
   end
   show(login, session, port, arguments.no_browser)
   local path

@@ -402,7 +402,8 @@ static void on_accounts_late(uv_timer_t *timer)
 static void wait_for_accounts(struct cliproxy *p)
 {
     uv_timer_start(&p->pause, on_accounts_late, FIRST_SCAN_MS, 0);
-    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause))
+    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause) &&
+           !p->draining)
         uv_run(&p->loop, UV_RUN_ONCE);
     uv_timer_stop(&p->pause);
 }
@@ -414,6 +415,7 @@ int cliproxy_run(struct cliproxy *p)
     wait_for_accounts(p);
     p->running = true;
     p->workers_running = (int)p->worker_count;
+    p->local.last_seen = clock_mono(); // before anybody can call
     for (size_t i = 0; i < p->worker_count; i++) {
         if (!worker_start(p->workers[i])) {
             log_error(p->log, "cannot start a thread");
@@ -421,10 +423,8 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
-    if (p->options.password) {
-        p->local.last_seen = clock_mono();
+    if (p->options.password)
         uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
-    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);
@@ -455,6 +455,9 @@ static void close_loop(struct cliproxy *p)
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
            (p->watcher && !watcher_closed(p->watcher)) || (p->keeper && !keeper_closed(p->keeper)))
         uv_run(&p->loop, UV_RUN_ONCE);
+    // File work of tasks that have ended may still be with the thread pool, which comes back here.
+    if (p->keeper)
+        uv_run(&p->loop, UV_RUN_DEFAULT);
 }
 
 void cliproxy_free(struct cliproxy *p)

@@ -1,5 +1,6 @@
 // main.c - the program: a thin user of cliproxy.h.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,12 +154,27 @@ static int serve(const struct command_line *line)
     return code;
 }
 
+// Whoever starts us may have closed standard descriptors.  Their numbers must not go to files and
+// sockets, where a line of the log would end up.
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line;
     struct buf warnings;
-    int code = command_line_parse(argc, argv, &line);
+    int code;
 
+    fill_standard_descriptors();
+    code = command_line_parse(argc, argv, &line);
     if (code != 0)
         return code;
     if (line.command == COMMAND_HELP) {

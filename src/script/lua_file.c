@@ -34,6 +34,8 @@ struct file_work {
 
 static void free_work(struct file_work *w)
 {
+    if (w->content.len > 0)
+        explicit_bzero(w->content.data, w->content.len); // a token, maybe
     buf_deinit(&w->content);
     free(w->path);
     free(w);
@@ -211,8 +213,7 @@ static int l_file_remove(lua_State *L)
     return l_start_work(L, REMOVE, luaL_checkstring(L, 1), 1, NULL, 0);
 }
 
-// --- locks
-// -----------------------------------------------------------------------------------------
+// --- locks ---------------------------------------------------------------------------------------
 
 static const char LOCK_TYPE[] = "file.lock";
 

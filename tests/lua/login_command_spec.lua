@@ -114,6 +114,15 @@ test("a busy port has a code of its own", function()
   same(said "in use", true)
 end)
 
+test("a port that may not be taken is an ordinary failure", function()
+  reset()
+  local open = modules.listener.open
+  modules.listener.open = function() return nil, { code = "refused", message = "port 80: denied" } end
+  local code = run { flag = "fake-login", port = "80" }
+  modules.listener.open = open
+  same({ code, said "port 80: denied" }, { 1, true })
+end)
+
 test("time passes with signs of life, and then it is over", function()
   local state = reset()
   same(run { flag = "fake-login" }, 1)

@@ -6,8 +6,14 @@ local errors = require "lib.errors"
 local exchange = require "core.exchange"
 local framing = require "lib.framing"
 local routes = require "core.routes"
+local trace = require "core.trace"
 
 local M = {}
+
+local function refuse(client, problem, dialect, route)
+  if route.serve then trace.ended(client, problem, dialect) end
+  return errors.respond(client, problem, dialect)
+end
 
 --- Serves one request.
 --- @param client Client
@@ -19,7 +25,7 @@ function M.handle(client)
   local dialect = routes.dialect(route, client)
   local principal, problem = access.admit(client, route.auth)
   problem = problem or unknown
-  if problem then return errors.respond(client, problem, dialect) end
+  if problem then return refuse(client, problem, dialect, route) end
 
   -- Pages and lists need no model.
   if route.answer then return route.answer(client, argument, dialect, principal) end
@@ -27,7 +33,7 @@ function M.handle(client)
   -- A model call: read it, find who can serve it, and hand it over.
   local call
   call, problem = calls.read(client, route, argument, principal)
-  if problem then return errors.respond(client, problem, dialect) end
+  if problem then return refuse(client, problem, dialect, route) end
   problem = route.serve(call)
   if problem then exchange.fail(call, problem) end
 end
@@ -39,6 +45,7 @@ function M.failed(client)
   local dialect = routes.dialect_of(client)
   -- What went wrong is in the log, where paths and lines may be told.
   local problem = errors.new("internal", "internal error, see the log of request " .. client.id)
+  trace.ended(client, problem, dialect)
   if not client.started then
     client:set_header("X-Request-Id", client.id)
     return errors.respond(client, problem, dialect)

@@ -11,7 +11,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "lua-api.md"
 MARK = "<!-- The rest of this page is written by scripts/lua_api.py. -->\n"
-ORDER = ["client", "http", "json", "sse", "crypto", "runtime", "shared", "ir"]
+ORDER = ["client", "http", "ws", "json", "sse", "crypto", "runtime", "login", "shared",
+         "accounts", "ir"]
 
 
 def cell(text):

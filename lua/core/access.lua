@@ -101,7 +101,7 @@ end
 
 --- Decides whether the client may go on and sets the CORS headers that its answer has.
 --- @param client Client
---- @param auth "key"|"local"|"none"|"preflight"|"unknown"
+--- @param auth "key"|"session"|"local"|"none"|"preflight"|"unknown"
 --- @return string? principal  who it is, when a key told so
 --- @return Problem? problem
 function M.admit(client, auth)
@@ -115,10 +115,18 @@ function M.admit(client, auth)
     end
     return nil, refuse_strangers(client)
   end
-  if not config.keys_required() then
+  local keyless, session = not config.keys_required(), auth == "session"
+  if session then
+    keyless = keyless or config.values["ws-auth"] == false
+    auth = client.method == "OPTIONS" and "preflight" or "key"
+  end
+  if keyless then
     local closed = auth == "key" and config.closed()
     if closed then return nil, errors.new("unsafe_config", closed) end
-    return nil, refuse_strangers(client)
+    local problem = refuse_strangers(client)
+    if problem or not session then return nil, problem end
+    -- A key that is shown counts later, when one is asked for.
+    return (check_key(client))
   end
   set_cors(client, "*")
   if auth ~= "key" then return nil end

@@ -2,8 +2,10 @@
 
 local caps = require "lib.caps"
 local config = require "config"
+local credentials = require "credentials"
 local chat = require "lib.chat"
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local http = require "http"
 local json = require "json"
@@ -11,6 +13,8 @@ local log = require "log"
 local signatures = require "lib.signatures"
 
 local find = string.find
+
+local broken_off = require("models.problems").broken_off
 
 local ERROR_MAX = 1024 * 1024
 
@@ -149,6 +153,22 @@ function M.await(call, candidate, response)
   return problem or errors.from_status(status, body, response, provider.dialect)
 end
 
+--- Takes secrets out of a problem that an upstream told with status 200; others have it done already.
+--- @param problem Problem?
+--- @return Problem?
+function M.without_secrets(problem)
+  if not problem then return nil end
+  local redact = credentials.redact
+  problem.message = redact(problem.message)
+  problem.body = problem.body and redact(problem.body)
+  problem.code = problem.code and redact(problem.code)
+  problem.kind = problem.kind and redact(problem.kind)
+  for name, value in pairs(problem.details or {}) do
+    if type(value) == "string" then problem.details[name] = redact(value) end
+  end
+  return problem
+end
+
 --- True when an answer is a stream of events.
 --- @param response Response
 --- @return boolean
@@ -157,24 +177,36 @@ function M.is_stream(response)
   return kind ~= nil and find(kind, "event-stream", 1, true) ~= nil
 end
 
+--- What an answer or an event says in the provider's dialect: some put it into an envelope.
+--- @param candidate Candidate
+--- @param text string
+--- @return string
+function M.inside(candidate, text)
+  return candidate.provider.envelope and envelopes.inside(text) or text
+end
+
 --- Reads a whole answer and finds errors that came with status 200.
 --- @param candidate Candidate
 --- @param response Response
 --- @return string? text
 --- @return Problem? problem
 --- @return any model  the upstream's name for it
+--- @return string? whole  what the text was in
 function M.read_whole(candidate, response)
-  local text, err = response:body()
-  if not text then return nil, errors.from_http(err) end
-  local dialect = candidate.provider.dialect
+  local whole, err = response:body()
+  if not whole then return nil, errors.from_http(err) end
+  local dialect, text = candidate.provider.dialect, M.inside(candidate, whole)
   local fine, found, model = json.peek(text, "error", dialects.model_member(dialect))
   if not fine then
     return nil, errors.new("bad_upstream", "the upstream's answer is not JSON")
   end
-  if found ~= nil and found ~= json.null then
+  local inspect = candidate.provider.inspect
+  local problem = inspect and inspect(text)
+  if problem then return nil, problem end
+  if found ~= nil and found ~= json.null or dialect == "chat" and chat.is_error(text) then
     return nil, dialects.problem(dialect, dialect == "responses" and "error" or "", text)
   end
-  return text, nil, model
+  return text, nil, model, whole
 end
 
 --- The next event of a stream with JSON in it, keep-alives told meanwhile.
@@ -203,13 +235,14 @@ end
 --- @param kind string  what next_event() said
 --- @param detail any
 --- @param begun boolean  events were read before
+--- @param base string  dialect of the upstream
 --- @return Problem
-function M.cut_short(kind, detail, begun)
+function M.cut_short(kind, detail, begun, base)
   if kind == "broken" then return errors.from_http(detail) end
   if kind == "done" and not begun then
     return errors.new("bad_upstream", "the upstream's stream is empty", { code = "empty" })
   end
-  return errors.new("bad_upstream", begun
+  return errors.new("bad_upstream", broken_off[base] or begun
     and "the upstream ended the stream before the answer was complete"
     or "the upstream ended the stream before it began", { code = "broken" })
 end

@@ -1,8 +1,10 @@
 --- Reads a model call from a client: its body, model and stream flag.
 
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local json = require "json"
+local reject = require "lib.reject"
 local url = require "lib.url"
 
 local find, match, sub = string.find, string.match, string.sub
@@ -49,22 +51,22 @@ function read.gemini(call)
 end
 
 -- The request is wrapped, with the model beside it.
-function read.gemini_cli(call, model)
-  local inner = json.get(call.body, "request")
-  if json.type(inner) ~= "object" then
-    return errors.new("bad_param", "request: an object is required", { param = "request" })
+function read.gemini_cli(call)
+  local fine, request, envelope = pcall(envelopes.open, call.body)
+  if not fine then
+    if not reject.is(request) then error(request, 0) end
+    return errors.new(request.class, request.message, { param = request.param })
   end
-  call.model, call.body = model, tostring(inner)
+  call.model = envelopes.model(request, envelope)
+  call.body, call.envelope = tostring(request), envelope
 end
 
 -- Sets what a path of Gemini asks for; the problem of one that is unknown.
 local function find_method(call)
-  local pattern = call.dialect == "gemini" and ":(%a+)/?$" or "^(%a+)/?$"
-  local method = methods[match(call.argument, pattern)]
-  if not method then
-    return errors.new("unknown_route", call.client.path .. " not found.")
-  end
-  call.argument = match(call.argument, "^(.-)/?$")
+  local path = call.client.path
+  local method = methods[match(path, ":(%a+)/?$")]
+  if not method then return errors.new("unknown_route", path .. " not found.") end
+  call.argument = call.argument and match(call.argument, "^(.-)/?$")
   call.operation, call.stream = method[1], method[2]
 end
 
@@ -83,13 +85,21 @@ local function check_model(call)
   end
 end
 
+--- The problem of a body that could not be read.
+--- @param err {code: string, message: string}
+--- @return Problem
+function M.body_problem(err)
+  return errors.new(body_classes[err.code] or "bad_json", err.message)
+end
+
 --- @param client Client
 --- @param route table
 --- @param argument string?
 --- @param principal string?
+--- @param body string?  where it was read before
 --- @return Call? call
 --- @return Problem? problem
-function M.read(client, route, argument, principal)
+function M.read(client, route, argument, principal, body)
   local dialect, problem = route.dialect, nil
   local call = {
     client = client,
@@ -104,9 +114,10 @@ function M.read(client, route, argument, principal)
     problem = find_method(call)
     if problem then return nil, problem end
   end
-  local body, err = client:body()
+  local err
   if not body then
-    return nil, errors.new(body_classes[err.code] or "bad_json", err.message)
+    body, err = client:body()
+    if not body then return nil, M.body_problem(err) end
   end
   local fine, model, stream, options = json.peek_strict(body, "model", "stream", "stream_options")
   if not fine then

@@ -7,6 +7,7 @@ local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local json = require "json"
 local log = require "log"
+local refreshing = require "core.refreshing"
 local router = require "core.router"
 local selector = require "core.selector"
 local translation = require "core.translation"
@@ -85,19 +86,21 @@ function M.serve(call)
   local resolution, problem = router.resolve(call.model)
   if not resolution then return problem end
   local count
-  local order = selector.order(resolution, call)
-  local candidate = order[1]
+  local candidate = selector.pick(resolution, call)
   if candidate and candidate.provider.counts then
-    count, problem = ask(call, candidate)
+    problem = refreshing.around(call, candidate, function()
+      local failure
+      count, failure = ask(call, candidate)
+      return failure
+    end)
     if problem then
+      attempt.without_secrets(problem)
       if is_clients(call, problem) then return problem end
       log.info("%s does not count tokens: %s", candidate.credential.name, problem.message)
     end
   end
   count = count or estimated(call)
-  local text = form[call.base](count)
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
-  call.client:respond(200, attempt.WHOLE, text)
+  call.client:respond(200, attempt.WHOLE, form[call.base](count))
 end
 
 return M

@@ -4,19 +4,30 @@
 local attempt = require "core.attempt"
 local config = require "config"
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local errors = require "lib.errors"
 local framing = require "lib.framing"
+local json = require "json"
 local log = require "log"
 local passthrough = require "core.passthrough"
 local problems = require "lib.problems"
+local refreshing = require "core.refreshing"
 local retry = require "core.retry"
 local router = require "core.router"
 local timer = require "timer"
+local trace = require "core.trace"
 local translation = require "core.translation"
 
 local find, lower = string.find, string.lower
 
 local M = {}
+
+local function fetch(call, candidate)
+  attempt.plan(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  local text, problem = way.fetch(call, candidate)
+  return text, attempt.without_secrets(problem)
+end
 
 --- Gets a whole answer from a candidate, in the base dialect of the client.
 --- @param call Call
@@ -24,27 +35,49 @@ local M = {}
 --- @return string? text  with the client's name of the model
 --- @return Problem? problem
 function M.fetch(call, candidate)
-  attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.fetch(call, candidate) end
-  return translation.fetch(call, candidate)
+  if candidate.credential.kind ~= "oauth" then return fetch(call, candidate) end
+  local text
+  local problem = refreshing.around(call, candidate, function()
+    local failure
+    text, failure = fetch(call, candidate)
+    return failure
+  end)
+  return text, problem
+end
+
+-- An answer in Code Assist's envelope: the upstream's own, where it came in one.
+local function wrapped(call, candidate, text)
+  local own = call.same_dialect and candidate.provider.envelope and call.whole
+  if not own then return envelopes.wrap(text) end
+  return json.splice(own, "response", json.raw(text)) or envelopes.wrap(text)
 end
 
 local function whole(call, candidate)
   local text, problem = M.fetch(call, candidate)
   if not text then return problem end
-  if call.dialect == "gemini_cli" then text = '{"response":' .. text .. "}" end
+  if call.dialect == "gemini_cli" then text = wrapped(call, candidate, text) end
   call.client:respond(200, attempt.WHOLE, text)
 end
 
-local function stream(call, candidate)
+local function stream_once(call, candidate)
   attempt.plan(call, candidate)
-  if call.same_dialect then return passthrough.stream(call, candidate) end
-  return translation.stream(call, candidate)
+  local way = call.same_dialect and passthrough or translation
+  return attempt.without_secrets(way.stream(call, candidate))
+end
+
+local function stream(call, candidate)
+  return refreshing.around(call, candidate, stream_once)
+end
+
+-- Serves with a candidate; what an error inside an answer means for it, its provider says.
+local function serve_once(serve, call, candidate)
+  local problem, judge = serve(call, candidate), candidate.provider.judge
+  return problem and problem.in_answer and judge and judge(problem) or problem
 end
 
 -- A candidate that refuses a signature or an encrypted item is asked once more without thinking.
 local function serve_once_more(serve, call, candidate)
-  local problem = serve(call, candidate)
+  local problem = serve_once(serve, call, candidate)
   if not problem or call.sent or call.without_thinking or problem.class ~= "upstream"
       or not problems.is_signature(problem) then
     return problem
@@ -52,7 +85,7 @@ local function serve_once_more(serve, call, candidate)
   log.info("%s refuses the thinking of model %s, once more without it", candidate.credential.name,
     call.model)
   call.without_thinking = true
-  return serve(call, candidate)
+  return serve_once(serve, call, candidate)
 end
 
 --- Waits between two rounds; a stream's client is kept informed.
@@ -125,10 +158,10 @@ function M.compact(call)
   M.prepare(call)
   return retry.run(call, resolution, function(_, candidate)
     if candidate.provider.variant ~= "codex" then
-      unknown.verdict = "request"
+      unknown.verdict = "other" -- somebody else may have it
       return unknown
     end
-    return whole(call, candidate)
+    return serve_once(whole, call, candidate)
   end, M.pause)
 end
 
@@ -137,6 +170,7 @@ end
 --- @param problem Problem
 function M.fail(call, problem)
   local client = call.client
+  trace.ended(client, problem, call.dialect, call)
   if not client.started then return errors.respond(client, problem, call.dialect) end
   local relay = call.relay
   local bytes = errors.event(problem, call.dialect, {

@@ -24,12 +24,14 @@ function M.dialect(client)
   return "chat"
 end
 
--- A model is hidden while every account that offers it is refused for another reason than quota.
+-- A model is hidden while every account that offers it is refused for other reasons than these.
+local passing = { quota = true, transient = true, challenge = true }
+
 local function is_usable(entry)
   for _, group in ipairs(entry.groups) do
     for _, candidate in ipairs(group.candidates) do
       local reason = selector.blocked(candidate)
-      if not reason or reason == "quota" or reason == "transient" then return true end
+      if not reason or passing[reason] then return true end
     end
   end
   return false

@@ -19,11 +19,17 @@ local M = {}
 local HELD_MAX = require("models.dialects").held_max
 
 -- The rules of the relay for a call: those of the dialect, and the name the client knows.
-local function rules_for(call)
-  local rules = streams[call.base]
+-- Envelopes are for clients that know them; where the framing puts them on, they are taken off.
+local function rules_for(call, candidate)
+  local rules, framing = streams[call.base], call.framing
+  local wraps = framing.around ~= nil
+  local wrapped = candidate.provider.envelope == true
   return {
     names = rules.names, rename = rules.rename, model = call.model, watch = rules.watch,
     finish = rules.finish, terminal = rules.terminal,
+    inner = wrapped and "response" or nil,
+    unwrap = wrapped and not wraps,
+    around = wraps and not wrapped and framing.around or nil,
   }
 end
 
@@ -58,10 +64,11 @@ function M.fetch(call, candidate)
   local problem = attempt.await(call, candidate, response)
   if problem then return nil, problem end
   local text, model
+  call.whole = nil
   if attempt.is_stream(response) then
     text, problem, model = collect(call, candidate, response)
   else
-    text, problem, model = attempt.read_whole(candidate, response)
+    text, problem, model, call.whole = attempt.read_whole(candidate, response)
   end
   if not text then return nil, problem end
   if call.forgotten then stored.keep(call, text) end
@@ -74,12 +81,12 @@ end
 
 -- The first event decides whether this candidate serves: nothing was sent yet.  What says nothing
 -- about the answer is held back, as name and data in turn.
-local function first_event(call, response)
+local function first_event(call, candidate, response)
   local base, held = call.base, nil
   while true do
     local kind, name, data = attempt.next_event(call, response)
-    if kind ~= "event" then return attempt.cut_short(kind, name, false) end
-    local problem = dialects.problem(base, name, data)
+    if kind ~= "event" then return attempt.cut_short(kind, name, false, base) end
+    local problem = dialects.problem(base, name, attempt.inside(candidate, data))
     if problem then return problem end
     if not dialects.is_handshake(base, name, data) or held and #held >= 2 * HELD_MAX then
       return nil, name, data, held
@@ -106,14 +113,15 @@ end
 -- A watched event: an error, or usage.  Returns the problem, or nothing.
 local function watched(call, relay, name, data)
   local base = call.base
-  local problem = dialects.problem(base, name, data)
+  local said = attempt.inside(call.candidate, data)
+  local problem = dialects.problem(base, name, said)
   if problem then return problem end
   if base == "chat" then
     call.usage = data
     if call.usage_added and chat.is_usage_only(data) then return nil end
   elseif base == "responses" then
     data = watched_item(call, name, data)
-  elseif dialects.is_final(base, name, data) then
+  elseif dialects.is_final(base, name, said) then
     call.complete = true
   end
   relay:send(name, data)
@@ -132,7 +140,7 @@ local function copy(call, relay)
       -- Some upstreams close without the terminal event, or are cut after the answer is complete.
       return nil
     else
-      return attempt.cut_short(kind, detail, true)
+      return attempt.cut_short(kind, detail, true, call.base)
     end
   end
 end
@@ -146,12 +154,11 @@ end
 
 -- A relay for this call; the one in C where nothing changes on the way.
 local function relay_for(call, candidate, response)
-  call.relay_rules = call.relay_rules or rules_for(call)
-  local framing = call.framing
+  local framing, rules = call.framing, rules_for(call, candidate)
   if call.convert or candidate.provider.open or not framing.plain then
-    return relays.new(call.client, response, call.relay_rules, call.convert, framing)
+    return relays.new(call.client, response, rules, call.convert, framing)
   end
-  return call.client:relay(response, call.relay_rules)
+  return call.client:relay(response, rules)
 end
 
 -- An upstream that answers a stream request with one JSON body: its events are made here.
@@ -162,8 +169,8 @@ local function unfold(call, candidate, response)
   local text, problem = attempt.read_whole(candidate, response)
   if not text then return problem end
   local client = call.client
-  call.relay_rules = call.relay_rules or rules_for(call)
-  local relay = relays.new(client, nil, call.relay_rules, call.convert, call.framing)
+  local rules = rules_for(call, candidate)
+  local relay = relays.new(client, nil, rules, call.convert, call.framing)
   local events = chat.unfold(text)
   if not events then
     return errors.new("bad_upstream", "the upstream's answer is not a chat completion")
@@ -187,7 +194,7 @@ function M.stream(call, candidate)
   if problem then return problem end
   if not attempt.is_stream(response) then return unfold(call, candidate, response) end
   local name, data, held
-  problem, name, data, held = first_event(call, response)
+  problem, name, data, held = first_event(call, candidate, response)
   if problem then return problem end
 
   local client = call.client
@@ -201,7 +208,7 @@ function M.stream(call, candidate)
   if call.base == "responses" then call.answer_id = dialects.id_of(held and held[2] or data) end
   for i = 1, held and #held or 0, 2 do relay:send(held[i], held[i + 1]) end
   -- Through the same gate as the others: usage may come first, or the answer be one event.
-  call.complete = dialects.is_final(call.base, name, data)
+  call.complete = dialects.is_final(call.base, name, attempt.inside(candidate, data))
   problem = watched(call, relay, name, data) or copy(call, relay)
   if problem then return problem end
   finish(call)

@@ -1,18 +1,29 @@
 --- The walk over candidates: who is tried next, how often, and which error is told at the end.
 
 local config = require "config"
+local cooldowns = require "core.cooldowns"
 local errors = require "lib.errors"
 local log = require "log"
-local router = require "core.router"
+local plans = require "core.plans"
+local previews = require "core.previews"
 local selector = require "core.selector"
+local shortage = require "core.shortage"
+local timer = require "timer"
+local trace = require "core.trace"
+local verdicts = require "core.verdicts"
 
 local M = {}
 
 -- How much an error tells the user; see `more_useful`.
 local rank = {
-  quota = 4, unauthorized = 3, payment_required = 3, forbidden = 3, unsupported = 2,
-  transient = 1, other = 1,
+  quota = 4, unauthorized = 3, needs_login = 3, payment_required = 3, forbidden = 3, challenge = 3,
+  unsupported = 2, transient = 1, other = 1,
 }
+
+-- After these a further round may do better.
+local passing = { transient = true, quota = true, forbidden = true, challenge = true }
+
+local network = { upstream_unreachable = true, upstream_timeout = true, bad_upstream = true }
 
 local function more_useful(best, problem, verdict)
   problem.verdict = verdict
@@ -23,28 +34,65 @@ local function more_useful(best, problem, verdict)
   return verdict == "quota" and sooner and problem or best
 end
 
-local function note_failure(call, candidate, problem, verdict)
-  router.trace(call, candidate, verdict)
-  log.warn("%s (%s) failed for model %s: %d %s: %s", candidate.credential.name,
-    candidate.credential.label, call.model, errors.status(problem, "chat"), verdict,
-    (problem.message:sub(1, 512):gsub("%c", " ")))
+local function what_was_said(problem)
+  return (errors.status(problem, "chat") .. " " .. problem.message:sub(1, 512)):gsub("%c", " ")
 end
 
--- Seconds until a further round makes sense, or nil.
-local function pause_before(resolution, failures, round)
-  local shortest
-  for _, group in ipairs(resolution.groups) do
-    for _, candidate in ipairs(group.candidates) do
-      local reason, seconds = selector.blocked(candidate)
-      -- What failed in this very request may be asked again soon.
-      if not reason or reason == "transient" and failures[candidate] == "transient" then
-        seconds = round
-      end
-      if seconds and (not shortest or seconds < shortest) then shortest = seconds end
+-- Notes what a failure means, for others too.
+local function judge(call, resolution, candidate, problem, since)
+  local verdict, stop = verdicts.on(problem, candidate)
+  local said = what_was_said(problem)
+  trace.failed(call, candidate, problem, verdict)
+  log.warn("%s (%s) failed for model %s: %s: %s", candidate.credential.name,
+    candidate.credential.label, call.model, verdict, said)
+  cooldowns.failed(candidate, verdict, problem, since, said,
+    verdict == "transient" and not selector.has_others(resolution, candidate))
+  previews.failed(candidate, problem)
+  return verdict, stop
+end
+
+local function begin_passed(call)
+  local streaming = config.values.streaming
+  return {
+    tried = {}, projects = {}, round = 0,
+    least = call.stream and streaming and streaming["bootstrap-retries"] or 0,
+  }
+end
+
+-- One pass over the candidates.  Returns true when the client has its answer, else the problem to
+-- tell it at once, if there is one.
+local function walk(call, resolution, attempt, state)
+  local limit = config.values["max-retry-credentials"] or 0
+  local passed, tries, candidate = state.passed, 0, nil
+  while limit <= 0 or tries < limit do
+    candidate = candidate or selector.pick(resolution, call, passed)
+    if not candidate then return false end
+    tries, state.asked = tries + 1, true
+    local since = timer.now()
+    local problem = attempt(call, candidate)
+    if not problem then
+      cooldowns.succeeded(candidate, since)
+      return true
     end
+    local verdict, stop = judge(call, resolution, candidate, problem, since)
+    if call.sent or stop then return false, problem end
+    passed = passed or begin_passed(call)
+    state.passed = passed
+    candidate = selector.pass(passed, candidate, verdict)
+    state.best = more_useful(state.best, problem, verdict)
+    state.again = state.again or passing[verdict] or network[problem.class]
   end
-  if not shortest or shortest > (config.values["max-retry-interval"] or 30) then return nil end
-  return shortest + math.random() * math.min(shortest / 4, 2)
+  return false
+end
+
+-- What the client is told when everything was tried.
+local function final(call, resolution, state)
+  local best = state.best
+  if not best then return shortage.problem(resolution, call) end
+  if best.verdict == "quota" and not best.retry_after then
+    best.retry_after = shortage.earliest(resolution)
+  end
+  return best
 end
 
 --- Serves a call with the first candidate that can.
@@ -55,36 +103,23 @@ end
 --- @param pause fun(call: Call, seconds: number)
 --- @return Problem?
 function M.run(call, resolution, attempt, pause)
-  local best, failures
-  local rounds = config.values["request-retry"] or 0
-  local limit = config.values["max-retry-credentials"] or 0
-  for round = 0, rounds do
-    local again = false
-    local order = selector.order(resolution, call, failures)
-    for i = 1, limit > 0 and math.min(limit, #order) or #order do
-      local candidate = order[i]
-      local problem = attempt(call, candidate)
-      if not problem then
-        selector.succeeded(candidate)
-        return nil
-      end
-      local verdict = selector.verdict(problem)
-      note_failure(call, candidate, problem, verdict)
-      selector.failed(resolution, candidate, problem, verdict)
-      if call.sent or verdict == "request" then return problem end
-      failures = failures or {}
-      failures[candidate] = verdict
-      best = more_useful(best, problem, verdict)
-      again = again or verdict == "transient" or verdict == "quota" or verdict == "forbidden"
-      if i < #order then selector.advance(resolution, candidate) end
-    end
-    if not best then return selector.exhausted(resolution) end
-    if not again or round == rounds then return best end
-    local seconds = pause_before(resolution, failures, round + 1)
-    if not seconds then return best end
+  local state = {}
+  local done, problem = walk(call, resolution, attempt, state)
+  if done or problem then return problem end
+  local passed = state.passed or begin_passed(call)
+  local rounds = math.max(plans.of(resolution).most_rounds, passed.least)
+  for round = 1, rounds do
+    -- Where nobody could be asked, they may rest for a short while only.
+    if state.asked and not state.again then break end
+    passed.round, passed.tried = round, {}
+    local seconds = shortage.pause(resolution, passed, call)
+    if not seconds then break end
     pause(call, seconds)
+    state.passed, state.again, state.asked = passed, false, false
+    done, problem = walk(call, resolution, attempt, state)
+    if done or problem then return problem end
   end
-  return best
+  return final(call, resolution, state)
 end
 
 return M

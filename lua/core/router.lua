@@ -1,10 +1,13 @@
 --- From a client's model name to the groups of candidates that can serve it.
 
 local errors = require "lib.errors"
+local offers = require "core.offers"
 local registry = require "core.registry"
 local thinking = require "lib.thinking"
 
 local find, lower, sub = string.find, string.lower, string.sub
+
+local NAMED_MAX = 256
 
 local M = {}
 
@@ -12,18 +15,19 @@ local M = {}
 local function upstream_models(account, name)
   local names, wanted = {}, lower(name)
   for _, exact in ipairs { true, false } do
-    for _, model in ipairs(account.provider.models(account.credential)) do
+    for _, model in ipairs(offers.models(account.provider, account.credential)) do
       if model.id == name and exact or not exact and lower(model.id) == wanted then
         names[#names + 1] = { model.upstream or model.id, model }
       end
     end
     if #names > 0 then return names end
   end
+  if offers.is_excluded(account.credential, name) then return {} end
   return { { name } }
 end
 
 -- `name://model`: that provider only, registered or not.
-local function by_provider(known, model)
+local function find_provider(known, model)
   local at = find(model, "://", 1, true)
   if not at or at == 1 then return nil end
   local name, rest = lower(sub(model, 1, at - 1)), sub(model, at + 3)
@@ -44,6 +48,22 @@ local function by_provider(known, model)
   return { id = model, groups = { group }, cursor = group.cursor, via = "provider " .. name }
 end
 
+-- What such names led to is kept with the registry, up to a number: clients choose the names.
+local function by_provider(known, model)
+  if not find(model, "://", 1, true) then return nil end
+  local kept = known.by_provider
+  if not kept or kept.count >= NAMED_MAX then
+    kept = { count = 0, found = {} }
+    known.by_provider = kept
+  end
+  local found = kept.found[model]
+  if not found then
+    found = find_provider(known, model)
+    kept.found[model], kept.count = found, kept.count + 1
+  end
+  return found
+end
+
 --- Resolves a model name.
 --- @param model string
 --- @return table? resolution  `groups` in order, `via` the step that found them
@@ -61,22 +81,6 @@ function M.resolve(model)
   end
   return nil, errors.new("unknown_model",
     "The model `" .. model .. "` does not exist or no account here offers it.", { param = "model" })
-end
-
---- Adds a refused candidate to the route trace of a call.  The one that served is `call.candidate`.
---- @param call Call
---- @param candidate Candidate
---- @param reason string  why it waits or what it failed with
-function M.trace(call, candidate, reason)
-  local trace = call.trace
-  if not trace then
-    trace = {}
-    call.trace = trace
-  end
-  trace[#trace + 1] = {
-    provider = candidate.credential.name, credential = candidate.credential.label,
-    model = candidate.model, reason = reason,
-  }
 end
 
 return M

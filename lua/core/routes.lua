@@ -6,11 +6,27 @@ local counting = require "core.counting"
 local errors = require "lib.errors"
 local exchange = require "core.exchange"
 local listing = require "core.listing"
+local sessions = require "core.sessions"
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 local SLASH = byte("/")
 
 local M = {}
+
+-- Nearly no worker ever serves one.
+local function landing(channel)
+  return function(client) return require("core.landing").page(channel)(client) end
+end
+
+-- Seldom asked for, so loaded then.
+local function local_page(name)
+  return function(...) return require("core.local_pages")[name](...) end
+end
+
+-- Only Gemini CLI with a Google account asks for these.
+local function code_assist(name)
+  return function(...) return require("core.code_assist")[name](...) end
+end
 
 local function generate_or_count(call)
   if call.operation == "count" then return counting.serve(call) end
@@ -18,14 +34,22 @@ local function generate_or_count(call)
 end
 
 -- `answer` serves without a model, `serve` gets a Call.  A path that ends in "*" takes the rest of
--- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "local", "none".
+-- the path as its argument.  `auth`: "key" (client key, or the keyless rules), "session" (the same,
+-- without a key where `ws-auth` is off), "local", "none".
 -- A dialect "models" is told by the client's headers.
 local table_of_routes = {
   { "GET", "/", dialect = "chat", auth = "none", answer = answers.root },
   { "GET", "/healthz", dialect = "chat", auth = "none", answer = answers.health },
+  { "GET", "/anthropic/callback", dialect = "chat", auth = "none", answer = landing "anthropic" },
+  { "GET", "/codex/callback", dialect = "chat", auth = "none", answer = landing "codex" },
+  { "GET", "/google/callback", dialect = "chat", auth = "none", answer = landing "google" },
+  { "GET", "/iflow/callback", dialect = "chat", auth = "none", answer = landing "iflow" },
   { "GET", "/keep-alive", dialect = "management", auth = "none", answer = answers.keep_alive },
+  { "GET", "/v0/local/explain", dialect = "chat", auth = "none", answer = local_page("explain") },
+  { "GET", "/v0/local/trace", dialect = "chat", auth = "none", answer = local_page("trace") },
   { "GET", "/v1/models", dialect = "models", auth = "key", answer = listing.list },
   { "GET", "/v1/models/*", dialect = "models", auth = "key", answer = listing.one },
+  { "GET", "/v1/ws", dialect = "chat", auth = "session", answer = sessions.accept },
   { "GET", "/v1beta/models", dialect = "gemini", auth = "key", answer = listing.list },
   { "GET", "/v1beta/models/*", dialect = "gemini", auth = "key", answer = listing.one },
   { "POST", "/v1/chat/completions", dialect = "chat", auth = "key", serve = exchange.serve },
@@ -42,7 +66,17 @@ local table_of_routes = {
     serve = counting.serve },
   { "POST", "/v1beta/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
   { "POST", "/v1/models/*", dialect = "gemini", auth = "key", serve = generate_or_count },
-  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", serve = generate_or_count },
+  { "POST", "/v1internal:generateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:streamGenerateContent", dialect = "gemini_cli", auth = "local",
+    serve = exchange.serve },
+  { "POST", "/v1internal:countTokens", dialect = "gemini_cli", auth = "local",
+    answer = code_assist "count" },
+  { "GET", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
+  { "POST", "/v1internal:*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
+  -- Long-running operations are asked for by their names.
+  { "GET", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
+  { "POST", "/v1internal/*", dialect = "gemini_cli", auth = "local", answer = code_assist "relay" },
 }
 
 -- Per path: { allow = "GET, HEAD, OPTIONS", GET = route, HEAD = route }.
@@ -117,6 +151,7 @@ end
 
 local preflight = { none = { auth = "none", answer = answers.preflight } }
 preflight.key = { auth = "preflight", answer = answers.preflight }
+preflight.session = { auth = "session", answer = answers.preflight }
 local nowhere = { auth = "unknown" }
 
 --- Finds what serves a request.
@@ -137,7 +172,7 @@ function M.find(client)
   local method = client.method
   if method == "OPTIONS" then
     local some = entry and (entry.GET or entry.POST)
-    return some and some.auth == "none" and preflight.none or preflight.key
+    return some and preflight[some.auth] or preflight.key
   end
   if not entry then
     return nowhere, nil, errors.new("unknown_route", path .. " not found.")

@@ -1,206 +1,221 @@
---- Whose turn it is: round-robin over candidates, and the cooldowns that keep some out.
+--- Whose turn it is: picks one candidate after the other for a call.
 ---
---- In the store: `turn:` cursors; `cool:` reasons, which expire with the cooldown; `level:` how
---- often a quota refused in a row.
+--- The tier of the highest priority that has somebody; in it the account that has the conversation,
+--- else the one whose turn it is by the strategy.  Resting candidates are left out, but for two: one
+--- request in a while looks whether a long rest has ended early, and who rests for an upstream's
+--- passing trouble is asked when nobody else is left.
 
+local affinity = require "core.affinity"
 local config = require "config"
-local errors = require "lib.errors"
-local router = require "core.router"
-local store = require "store"
-local wire = require "models.errors"
-
-local find, format, lower, match = string.find, string.format, string.lower, string.match
-local get = store.get
-
-local HALF_HOUR, HALF_DAY = 1800, 43200
--- A row of refusals is forgotten after this long without one.
-local LEVEL_LIFE = 7200
+local cooldowns = require "core.cooldowns"
+local plans = require "core.plans"
+local previews = require "core.previews"
+local quota = require "models.quota"
+local strategy = require "core.strategy"
+local timer = require "timer"
+local trace = require "core.trace"
 
 local M = {}
 
--- 400 and 422 that say the account cannot use the model.  "The model does not support temperature"
--- is the request's fault, so the words must be about the model itself.
-local function says_unsupported(problem)
-  if problem.code == "model_not_supported" or problem.code == "model_not_found" then return true end
-  local text = lower(problem.message)
-  return find(text, "model %S* ?is not supported") ~= nil
-    or find(text, "model is not supported", 1, true) ~= nil
-    or find(text, "unsupported model", 1, true) ~= nil
-    or find(text, "model %S* ?does not exist") ~= nil
-    or find(text, "model %S* ?is not available") ~= nil
+-- What keeps an account from being asked before anything failed.
+local function account_problem(credential)
+  if credential.entry.disabled then return "disabled" end
+  local expires = credential.expires
+  if not expires or expires > timer.wall() then return nil end
+  -- Tokens are renewed before use, so an expired one matters only when that is known to fail.
+  if credential.problem then return "needs_login", credential.problem end
+  if credential.refreshable == false then return "expired" end
 end
 
---- What a failure means for the credential.
---- "request": the request's own fault, nobody else would do better.  "transient", "quota",
---- "unauthorized", "payment_required", "forbidden", "unsupported": see the cooldown table.
---- "other": no cooldown, but another candidate may do better.
---- @param problem Problem
---- @return string
-function M.verdict(problem)
-  if problem.verdict then return problem.verdict end
-  if problem.class ~= "upstream" then
-    if problem.code == "broken" or problem.class == "internal" then return "other" end
-    return "transient"
+-- The record of what keeps a candidate waiting, or from serving this very call; or nil.
+local function standing(candidate, call)
+  local credential, admits = candidate.credential, call and candidate.provider.admits
+  if admits then
+    local fine, why = admits(call, credential)
+    if not fine then return { reason = "not_admitted", last = why or "" } end
   end
-  local status = problem.status
-  if status == 429 then return "quota" end
-  if status == 402 then return "payment_required" end
-  if (status == 400 or status == 401) and (problem.code == "invalid_grant"
-      or problem.kind == "invalid_grant" or find(problem.message, "invalid_grant", 1, true)) then
-    return "unauthorized"
+  if credential.expires or credential.entry.disabled then
+    local reason, last = account_problem(credential)
+    if reason then return { reason = reason, last = last or "" } end
   end
-  if status == 401 then
-    if problem.kind ~= "authentication_error" and wire.request_codes[problem.code or ""] then
-      return "request"
-    end
-    return "unauthorized"
-  end
-  if status == 404 then return errors.about_model(problem) and "unsupported" or "other" end
-  if (status == 400 or status == 422) and says_unsupported(problem) then return "unsupported" end
-  if status == 400 or status == 409 or status == 413 or status == 422 then return "request" end
-  if problem.code and wire.request_codes[problem.code] then return "request" end
-  if status == 403 then return "forbidden" end
-  if status == 408 or status >= 500 then return "transient" end
-  return "other"
+  return cooldowns.of(candidate)
 end
 
---- Why a candidate must wait, or nil.
+--- Why a candidate is not asked now, or nil.
 --- @param candidate Candidate
---- @return string? reason  "quota", "transient", ...
---- @return number? seconds
+--- @param call Call?
+--- @return string? reason  "quota", "transient", "needs_login", "not_admitted", ...
+--- @return number? seconds  until it may be asked again, when that is known
 --- @return string? last  what the upstream said
-function M.blocked(candidate)
-  local value, seconds = get(candidate.cool)
-  if not value then return nil end
-  local reason, last = match(value, "^(%a[%w_]*) ?(.*)$")
-  return reason, seconds, last
+--- @return number? at  when that was, by timer.now()
+function M.blocked(candidate, call)
+  cooldowns.look()
+  local record = standing(candidate, call)
+  if not record then return nil end
+  return record.reason, record.due and record.due - timer.now(), record.last, record.at
 end
 
--- Appends a group's usable candidates, beginning with the one whose turn it is.
-local function take_turns(order, group, call, retrying)
-  local usable = {}
-  for _, candidate in ipairs(group.candidates) do
-    local reason = M.blocked(candidate)
-    if not reason or retrying and retrying[candidate] == "transient" and reason == "transient" then
-      usable[#usable + 1] = candidate
-    else
-      router.trace(call, candidate, reason)
+--- True when a candidate may be asked in this round, whatever its standing.
+--- @param candidate Candidate
+--- @param plan table
+--- @param passed Passed
+--- @return boolean
+function M.takes_part(candidate, plan, passed)
+  local project = passed.projects[candidate.provider.name]
+  return (not project or project == candidate)
+    and math.max(plan.rounds[candidate], passed.least) >= passed.round
+end
+
+local function stand_in(candidate, passed)
+  return previews.next(candidate, function(other)
+    return passed and passed.tried[other] or standing(other) ~= nil
+  end)
+end
+
+-- A tier's usable candidates by group, with the one to `probe`; `found` gets the last resort.
+local function gather(tier, plan, call, passed, found)
+  local usable = { cursor = plan.cursor }
+  for _, group in ipairs(tier.groups) do
+    local list = { cursor = group.cursor }
+    for _, candidate in ipairs(group) do
+      if not passed or not passed.tried[candidate] and M.takes_part(candidate, plan, passed) then
+        local record = standing(candidate, call)
+        local instead = record and record.reason == "quota" and stand_in(candidate, passed)
+        if not record or instead then
+          list[#list + 1] = instead or candidate
+        elseif cooldowns.is_probe_due(candidate) then
+          usable.probe = usable.probe or candidate
+        elseif record.reason == "transient" then
+          if not found.due or record.due < found.due then
+            found.resort, found.due = candidate, record.due
+          end
+        end
+        if record and not passed then
+          trace.refused(call, candidate, record.reason, record.due and record.due - timer.now(),
+            record.last)
+        end
+      end
+    end
+    if #list > 0 then usable[#usable + 1] = list end
+  end
+  return usable
+end
+
+local function among(usable, wanted)
+  for _, list in ipairs(usable) do
+    for _, candidate in ipairs(list) do
+      if candidate == wanted or candidate.base == wanted then return candidate end
     end
   end
-  local count = #usable
-  if count == 0 then return end
-  local first = count > 1 and (store.add(group.cursor) - 1) % count or 0
-  for i = 0, count - 1 do order[#order + 1] = usable[(first + i) % count + 1] end
 end
 
---- The candidates to try, in order; blocked ones are left out.
---- @param resolution table
+-- The one whose turn it is, conversations aside.
+local function in_turn(tier, plan, usable, passed)
+  local probe = usable.probe
+  if probe and cooldowns.claim_probe(probe) then return probe end
+  if #usable == 0 then return nil end
+  return strategy[plan.strategy](tier, usable, passed ~= nil)
+end
+
+local function choose(tier, plan, call, passed, found)
+  local usable = gather(tier, plan, call, passed, found)
+  local session = plan.movable and affinity.session(call)
+  if not session then return in_turn(tier, plan, usable, passed) end
+  local pinned = affinity.find(call, plan)
+  local candidate = pinned and among(usable, pinned) or in_turn(tier, plan, usable, passed)
+  if not candidate then return nil end
+  -- Another call of the session may have been faster.
+  local other = affinity.bind(call, plan, candidate)
+  return other and among(usable, other) or candidate
+end
+
+--- The next candidate for a call.
+--- @param resolution table  of core.router
 --- @param call Call
---- @param retrying table<Candidate, string>?  verdicts of this request's own earlier rounds
---- @return Candidate[]
-function M.order(resolution, call, retrying)
-  local groups = resolution.groups
-  local count = #groups
-  local only = groups[1].candidates
-  -- The common case costs one look into the store and no table.
-  if count == 1 and #only == 1 and not retrying and not get(only[1].cool) then return only end
-  local order = {}
-  local first = count > 1 and (store.add(resolution.cursor) - 1) % count or 0
-  for i = 0, count - 1 do take_turns(order, groups[(first + i) % count + 1], call, retrying) end
-  return order
+--- @param passed Passed?  nil for a call that begins
+--- @return Candidate?  nil when there is none left
+function M.pick(resolution, call, passed)
+  local plan = plans.of(resolution)
+  call.resolution = resolution
+  cooldowns.look()
+  local only = plan.only
+  if only and not passed and not standing(only, call) then return only end
+  local found = {}
+  for _, tier in ipairs(plan.tiers) do
+    local candidate = choose(tier, plan, call, passed, found)
+    if candidate then return candidate end
+  end
+  return found.resort
 end
 
---- Lets the next request begin one candidate later: this one's turn went to a failure.
+--- What a call has behind it.
+--- @class Passed
+--- @field tried table<Candidate, boolean>  in this round
+--- @field projects table<string, Candidate>  by provider: the only one of its projects to be asked
+--- @field round integer  from 0
+--- @field least integer  rounds that everybody may take part in
+
+--- Notes a failure and finds the same account's next model, when a quota refused this one.
+--- @param passed Passed
+--- @param candidate Candidate
+--- @param verdict string
+--- @return Candidate?
+function M.pass(passed, candidate, verdict)
+  cooldowns.look()
+  passed.tried[candidate] = true
+  if candidate.base then passed.tried[candidate.base] = true end
+  if verdict ~= "quota" then return nil end
+  local instead = stand_in(candidate, passed)
+  local switches = config.values["quota-exceeded"]
+  if not instead and quota.projects[candidate.provider.name]
+      and switches and switches["switch-project"] == false then
+    passed.projects[candidate.provider.name] = candidate.base or candidate
+  end
+  return instead
+end
+
+--- True when somebody besides a candidate could be asked at once.
 --- @param resolution table
 --- @param candidate Candidate
-function M.advance(resolution, candidate)
-  for _, group in ipairs(resolution.groups) do
-    if group.name == candidate.credential.name then store.add(group.cursor) end
-  end
-end
-
---- An answer came: the row of refusals ends.
---- @param candidate Candidate
-function M.succeeded(candidate)
-  if get(candidate.level) then store.set(candidate.level, nil) end
-  if get(candidate.cool) then store.set(candidate.cool, nil) end
-end
-
-local function others_usable(resolution, candidate)
-  for _, group in ipairs(resolution.groups) do
-    for _, other in ipairs(group.candidates) do
-      if other ~= candidate and not get(other.cool) then return true end
+--- @return boolean
+function M.has_others(resolution, candidate)
+  cooldowns.look()
+  for _, other in ipairs(plans.of(resolution).all) do
+    if other ~= (candidate.base or candidate) and not plans.is_excluded(other)
+        and not standing(other) then
+      return true
     end
   end
   return false
 end
 
-local function quota_seconds(candidate, problem)
-  if problem.retry_after and problem.retry_after > 0 then return problem.retry_after end
-  -- Parallel refusals of one window count once.
-  if get(candidate.cool) then return nil end
-  local level = store.add(candidate.level, 1, LEVEL_LIFE)
-  return math.min(1 << math.min(level - 1, 11), HALF_HOUR)
-end
+--- @class Standing
+--- @field usable boolean
+--- @field reason string?  "quota", "transient", "needs_login", "weight", ...
+--- @field seconds number?  until it may be asked again
+--- @field last string?  what the upstream said, and when by timer.now():
+--- @field at number?
+--- @field session boolean?  it has this call's conversation
+--- @field weight integer
+--- @field priority integer
 
-local function cooldown_seconds(resolution, candidate, problem, verdict)
-  if verdict == "quota" then return quota_seconds(candidate, problem) end
-  if verdict == "unauthorized" or verdict == "payment_required" or verdict == "forbidden" then
-    return HALF_HOUR
-  end
-  if verdict == "unsupported" then return HALF_DAY end
-  if verdict == "transient" then
-    local seconds = config.values["transient-error-cooldown-seconds"] or 0
-    if seconds < 0 or not others_usable(resolution, candidate) then return nil end
-    return seconds == 0 and 60 or seconds
-  end
-  return nil
-end
-
---- Records a failure: the candidate may have to wait.
---- @param resolution table
+--- How a candidate stands, for people.
 --- @param candidate Candidate
---- @param problem Problem
---- @param verdict string
-function M.failed(resolution, candidate, problem, verdict)
-  -- An entry's own word counts more than the general one.
-  local off = candidate.credential.entry["disable-cooling"]
-  if off == nil then off = config.values["disable-cooling"] end
-  if off then return end
-  local seconds = cooldown_seconds(resolution, candidate, problem, verdict)
-  if not seconds then return end
-  local last = format("%d %s", errors.status(problem, "chat"), problem.message)
-  store.set(candidate.cool, verdict .. " " .. last:sub(1, 200), seconds)
-end
-
-local function clock(seconds)
-  seconds = math.ceil(seconds)
-  if seconds < 60 then return seconds .. "s" end
-  if seconds < 3600 then return format("%dm%ds", seconds // 60, seconds % 60) end
-  return format("%dh%dm", seconds // 3600, seconds % 3600 // 60)
-end
-
---- The problem of a model whose candidates all have to wait.
---- @param resolution table
---- @return Problem
-function M.exhausted(resolution)
-  local earliest, last, all_quota, names = nil, nil, true, {}
-  for _, group in ipairs(resolution.groups) do
-    names[#names + 1] = group.name
-    for _, candidate in ipairs(group.candidates) do
-      local reason, seconds, said = M.blocked(candidate)
-      if reason and reason ~= "quota" then all_quota = false end
-      if reason and seconds and (not earliest or seconds < earliest) then
-        earliest, last = seconds, said
-      end
-    end
+--- @param call Call?  tells whose conversation is asked about
+--- @param resolution table?  of that call, when it was not served yet
+--- @return Standing
+function M.status(candidate, call, resolution)
+  local reason, seconds, last, at = M.blocked(candidate, call)
+  if not reason and plans.is_excluded(candidate) then reason = "weight" end
+  local status = {
+    usable = reason == nil, reason = reason, seconds = seconds, last = last, at = at,
+    weight = plans.weight(candidate), priority = plans.priority(candidate),
+  }
+  resolution = resolution or call and call.resolution
+  if call and resolution then
+    status.session = affinity.find(call, plans.of(resolution)) == candidate
   end
-  local message = format("%s `%s` via %s%s%s",
-    all_quota and "All credentials are cooling down for model" or "No usable credential for model",
-    resolution.id, table.concat(names, ", "),
-    earliest and "; the next one is free in " .. clock(earliest) or "",
-    last and last ~= "" and "; last upstream error: " .. last or "")
-  return errors.new(all_quota and "cooling" or "no_credential", message, { retry_after = earliest })
+  return status
 end
 
 return M

@@ -98,6 +98,7 @@ local function read(call, response, take)
   while true do
     local kind, name, data = attempt.next_event(call, response)
     if kind == "event" then
+      data = attempt.inside(call.candidate, data)
       local problem = dialects.problem(base, name, data)
       if problem then return problem end
       complete = complete or dialects.is_final(base, name, data)
@@ -108,7 +109,7 @@ local function read(call, response, take)
     elseif complete then
       return nil
     else
-      return attempt.cut_short(kind, name, begun)
+      return attempt.cut_short(kind, name, begun, base)
     end
   end
 end

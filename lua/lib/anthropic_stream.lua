@@ -106,6 +106,7 @@ end
 function M.decoder(ctx)
   local out
   local started, ended = false, false
+  local is_named = false  -- the start told id and model
   -- Open blocks by the upstream's index; `count` of all that were opened.
   local open, order, count, latest = {}, {}, 0, nil
   local calls, stop = 0, nil
@@ -118,6 +119,7 @@ function M.decoder(ctx)
   local function begin(message)
     if started then return end
     started = true
+    is_named = filled(message, "id") ~= nil and filled(message, "model") ~= nil
     local tier = message and filled(message.usage, "service_tier")
     tier = tier and (models.served[tier] or tier)
     emit {
@@ -270,9 +272,24 @@ function M.decoder(ctx)
     report(frame.usage)
   end
 
+  -- A stream may go on without its frame; a whole answer made of one would claim what nobody said.
+  local function lacks()
+    if not ctx.collecting then return nil end
+    return not is_named and "message_start" or not stop and "message_delta" or nil
+  end
+
   local function finish()
     if ended then return end
     begin()
+    local missing = lacks()
+    if missing then
+      emit {
+        type = "error",
+        error = problems.new("truncated", "the upstream's answer came without " .. missing),
+      }
+      ended = true
+      return
+    end
     close_all()
     emit { type = "stop", stop = stops.effective(stop, calls) }
     emit { type = "end" }

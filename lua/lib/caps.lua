@@ -112,6 +112,7 @@ local function build(model, provider, entry)
     layer(caps, row.caps)
   end
   if host and dialect == "chat" then layer(caps, data.hosts[host]) end
+  if row.models then layer(caps, row.models[lower(model)]) end
   configured(caps, model, entry)
   return caps
 end

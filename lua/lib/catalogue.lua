@@ -1,6 +1,6 @@
 --- The models of a credential: a provider's built-in list, or the ones its entry names.
 
-local find, gsub, lower = string.find, string.gsub, string.lower
+local lower = string.lower
 
 -- Efforts that are names of their own, `<model>-high`; see models.catalogue_codex.
 local EFFORTS = { "minimal", "low", "medium", "high" }
@@ -45,16 +45,6 @@ local function add_efforts(list, model)
   end
 end
 
--- True when a name fits one of an entry's patterns; `*` stands for anything.
-local function is_excluded(patterns, name)
-  name = lower(name)
-  for _, pattern in ipairs(patterns) do
-    local exact = gsub(lower(pattern), "[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0")
-    if find(name, "^" .. gsub(exact, "%*", ".*") .. "$") then return true end
-  end
-  return false
-end
-
 local function record_of(catalogue, name)
   local wanted = lower(name)
   for _, model in ipairs(catalogue.models) do
@@ -62,13 +52,13 @@ local function record_of(catalogue, name)
   end
 end
 
--- The models that an entry names, each under its alias.
+-- The models that an entry names, each under its alias.  Several under one alias are a pool.
 local function configured(entry, catalogue)
   local list, seen = {}, {}
   for _, model in ipairs(entry.models) do
     local name, alias = given(model.name), given(model.alias)
     name, alias = name or alias, alias or name
-    local key = alias and lower(alias)
+    local key = name and lower(alias) .. "\0" .. name
     if name and not seen[key] then
       seen[key] = true
       local made = copy(record_of(catalogue, name))
@@ -83,7 +73,7 @@ local function configured(entry, catalogue)
   return list
 end
 
---- The models that a credential offers.
+--- The models that a credential offers, before some are excluded (core.offers).
 --- @param credential Credential
 --- @param catalogue table  of lua/models: `models`, and what all of them share
 --- @return Model[]
@@ -91,7 +81,7 @@ function M.models(credential, catalogue)
   local entry = credential.entry or {}
   local base = entry.models and entry.models[1] and configured(entry, catalogue)
     or catalogue.models
-  local list, excluded = {}, entry["excluded-models"]
+  local list = {}
   for _, record in ipairs(base) do
     local model = copy(record)
     for name, value in pairs(catalogue.shared) do
@@ -100,12 +90,7 @@ function M.models(credential, catalogue)
     list[#list + 1] = model
     if catalogue.efforts then add_efforts(list, model) end
   end
-  if not excluded or not excluded[1] then return list end
-  local kept = {}
-  for _, model in ipairs(list) do
-    if not is_excluded(excluded, model.id) then kept[#kept + 1] = model end
-  end
-  return kept
+  return list
 end
 
 return M

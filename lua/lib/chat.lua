@@ -34,21 +34,23 @@ function M.is_object(data)
   return json.peek(data)
 end
 
---- True for an event with an `error` member.
+--- True for an event or answer with an `error` member, and for a bare error: `"object":"error"`.
 --- @param data string
 --- @return boolean
 function M.is_error(data)
   if not find(data, '"error"', 1, true) then return false end
   local value = json.get(data, "error")
-  return value ~= nil and value ~= json.null
+  if value == nil or value == json.null then return json.get(data, "object") == "error" end
+  return true
 end
 
 --- True for the chunk that only carries usage.
 --- @param data string
 --- @return boolean
 function M.is_usage_only(data)
-  local choices = json.get(data, "choices")
+  local _, choices, usage = json.peek(data, "choices", "usage")
   return json.type(choices) == "array" and find(tostring(choices), "^%[%s*%]$") ~= nil
+    and json.type(usage) == "object"
 end
 
 --- True for a chunk that tells why the answer ended.

@@ -3,10 +3,11 @@
 local chat = require "lib.chat"
 local data_of = require "models.dialects"
 local errors = require "lib.errors"
+local google_errors = require "lib.google_errors"
 local json = require "json"
 local streams = require "models.streams"
 
-local find = string.find
+local find, sub = string.find, string.sub
 local bases, final, handshake = data_of.bases, data_of.final, data_of.handshake
 
 local FIRST_CHOICE = { "choices", 1 }
@@ -53,16 +54,6 @@ local function error_text(base, name, data)
   return chat.is_error(data) and data or nil
 end
 
-local function status_of(text)
-  local inner = json.get(text, "error")
-  if json.type(inner) ~= "object" then return nil end
-  local fine, number, code, kind = json.peek(inner, "status_code", "code", "type")
-  if not fine then return nil end
-  if math.type(number) == "integer" then return number end
-  if math.type(code) == "integer" then return code end
-  return data_of.error_status[code] or data_of.error_status[kind]
-end
-
 --- The problem that an event tells, or nil.
 --- @param base string  dialect of the upstream
 --- @param name string
@@ -71,13 +62,17 @@ end
 function M.problem(base, name, data)
   local text = error_text(base, name, data)
   if not text then return nil end
-  local status = status_of(text)
-  if not status or status < 400 or status > 599 then return errors.from_event(text, base) end
-  local problem = errors.from_status(status, text, nil, base)
-  if status == 429 and problem.details then
-    problem.retry_after = tonumber(problem.details.resets_in_seconds)
+  if base == "gemini" then
+    -- Google tells delays and reasons in the error's details.
+    local status = json.get(text, { "error", "code" })
+    if math.type(status) == "integer" and status >= 400 and status <= 599 then
+      local problem = google_errors.classify(status, text)
+      problem.in_answer = true
+      return problem
+    end
   end
-  return problem
+  -- An event of the Responses API has another shape than the error of an answer.
+  return errors.from_event(text, base ~= "responses" and base or nil)
 end
 
 local function is_empty(value)
@@ -106,7 +101,9 @@ end
 function M.is_handshake(base, name, data)
   if base == "chat" then return opens_chat(data) end
   local known = handshake[base]
-  return known ~= nil and known[M.type_of(name, data)] == true
+  if not known then return false end
+  local kind = M.type_of(name, data)
+  return known[kind] == true or base == "responses" and sub(kind, 1, 6) == "codex."
 end
 
 --- True for an event with which the answer is complete.

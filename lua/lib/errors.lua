@@ -1,10 +1,13 @@
 --- Errors: one mapping from internal classes to every dialect's shape, whole and mid-stream.
 
 local json = require "json"
+local problems = require "lib.problems"
 local task = require "task"
 local wire = require "models.errors"
 
 local MESSAGE_MAX = 2048
+-- Seconds.  An upstream that wants more than a month is not believed.
+local WAIT_MAX = 86400 * 31
 
 local classes, upstream, fallback = wire.classes, wire.upstream, wire.fallback
 local find, format, gsub, lower, match, sub =
@@ -111,6 +114,27 @@ function M.shape(dialect)
   return wire.shapes[dialect] or "chat"
 end
 
+-- True for the page of a guard that wants a browser: the API was not reached.
+local function is_challenge(problem, response)
+  if problem.status ~= 403 and problem.status ~= 503 then return false end
+  if response and response:header("cf-mitigated") == "challenge" then return true end
+  local text = lower(problem.message)
+  if not find(text, " with a web page: ", 1, true) then return false end
+  for _, title in ipairs(wire.challenge_pages) do
+    if find(text, title, 1, true) then return true end
+  end
+  return false
+end
+
+-- Seconds until the moment that an error's own members give.
+local function told_delay(details)
+  if not details then return nil end
+  local at, seconds = tonumber(details.resets_at), tonumber(details.resets_in_seconds)
+  local left = at and at - os.time()
+  if left and left > 0 then return left end
+  return seconds and seconds > 0 and seconds or nil
+end
+
 --- Makes the problem of an upstream answer with an error status.
 --- @param status integer
 --- @param body string
@@ -130,7 +154,9 @@ function M.from_status(status, body, response, dialect)
     code = inner and text_of(inner.code) or nil,
     kind = inner and text_of(inner.type) or nil,
     retry_after = response and M.retry_after(response:header("retry-after")) or nil,
+    said = body,
   }
+  problem.challenge = is_challenge(problem, response) or nil
   local shape = dialect and M.shape(dialect)
   if shape and in_dialect(document, shape) then
     problem.body, problem.shape = body, shape
@@ -143,21 +169,23 @@ function M.from_status(status, body, response, dialect)
       end
     end
   end
+  if status == 429 then
+    problem.retry_after = told_delay(problem.details) or problem.retry_after
+    -- A plan's limit is one for all models.
+    if problem.kind == "usage_limit_reached" then problem.scope = "credential" end
+  end
   return problem
 end
 
 --- Makes the problem of an error object that came with status 200.
 --- @param data string  JSON text with a top-level `error`
 --- @param dialect string?
---- @return Problem
+--- @return Problem  with `in_answer`
 function M.from_event(data, dialect)
-  local document = M.decode(data)
-  local inner = document and document.error
-  local code = type(inner) == "table" and (inner.status_code or inner.code or inner.status)
-    or document and document.code
-  local status = math.tointeger(tonumber(code)) or 0
-  if status < 400 or status > 599 then status = 502 end
-  return M.from_status(status, data, nil, dialect)
+  local err = problems.decode(dialect, nil, data)
+  local problem = M.from_status(err.status, data, nil, dialect)
+  problem.retry_after, problem.in_answer = problem.retry_after or err.retry_after, true
+  return problem
 end
 
 --- Makes the problem of a call that failed without an answer.
@@ -176,7 +204,7 @@ end
 function M.retry_after(value)
   if not value then return nil end
   local seconds = tonumber(value)
-  if seconds then return seconds >= 0 and math.min(seconds, 86400 * 31) or nil end
+  if seconds then return seconds >= 0 and math.min(seconds, WAIT_MAX) or nil end
   local day, month, year, hour, minute, second =
     match(value, "(%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d)")
   if not day or not wire.months[month] then return nil end
@@ -188,7 +216,7 @@ function M.retry_after(value)
   -- os.time reads local time: take the zone's offset off.
   local here = os.time(os.date("!*t", now) --[[@as osdateparam]])
   stamp = stamp + (now - here)
-  return math.max(0, math.min(stamp - now, 86400 * 31))
+  return math.max(0, math.min(stamp - now, WAIT_MAX))
 end
 
 -- The row of the mapping that a problem uses, and its HTTP status.
@@ -234,6 +262,11 @@ local function chat_object(problem, row)
     .. ',"param":' .. quote(problem.param) .. ',"code":' .. quote(code) .. details .. "}"
 end
 
+-- The time a client is asked to wait: some bodies name delays that no header can hold.
+local function whole_seconds(problem)
+  return math.ceil(math.max(1, math.min(problem.retry_after, WAIT_MAX)))
+end
+
 local function gemini_details(problem, status)
   local details = {}
   if problem.class == "invalid_key" then
@@ -242,7 +275,7 @@ local function gemini_details(problem, status)
   end
   if status == 429 and problem.retry_after then
     details[#details + 1] = '{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"'
-      .. math.ceil(problem.retry_after) .. 's"}'
+      .. whole_seconds(problem) .. 's"}'
   end
   return "[" .. table.concat(details, ",") .. "]"
 end
@@ -275,7 +308,7 @@ function M.render(problem, dialect, id)
   local row, status = row_of(problem, shape)
   local headers = { ["Content-Type"] = "application/json" }
   if problem.retry_after then
-    headers["Retry-After"] = tostring(math.max(1, math.ceil(problem.retry_after)))
+    headers["Retry-After"] = tostring(whole_seconds(problem))
   end
   if problem.allow then headers["Allow"] = problem.allow end
   if dialect == "management" then

@@ -1,6 +1,7 @@
 --- How a client's stream is written: Server-Sent Events, or for Gemini's `alt=json` one JSON array.
 
 local dialects = require "lib.dialects"
+local envelopes = require "lib.envelope"
 local streams = require "models.streams"
 
 local M = {}
@@ -27,12 +28,12 @@ function Events:problem(bytes)
   return bytes
 end
 
---- The same for gemini_cli, where each answer is wrapped.
+--- The same for gemini_cli, where each answer is wrapped; `around` is for a relay that copies.
 local Wrapped = setmetatable({}, { __index = Events })
 Wrapped.__index = Wrapped
 
 function Wrapped:frame(_, data)
-  return 'data: {"response":' .. data .. "}\n\n"
+  return "data: " .. envelopes.wrap(data) .. "\n\n"
 end
 
 -- Elements of an array, written as they come.
@@ -42,7 +43,7 @@ Array.__index = Array
 function Array:frame(_, data)
   local before = self.begun and "," or "["
   self.begun = true
-  if self.wrapped then data = '{"response":' .. data .. "}" end
+  if self.wrapped then data = envelopes.wrap(data) end
   return before .. data .. "\n"
 end
 
@@ -72,6 +73,7 @@ end
 fixed.completions = fixed.chat
 fixed.gemini_cli = setmetatable({
   headers = EVENTS, names = false, keep_alive = streams.gemini.keep_alive, ending = "",
+  plain = true, around = { '{"response":', "}" },
 }, Wrapped)
 
 --- True when a Gemini client wants an array.

@@ -213,6 +213,7 @@ end
 --- @return {push: fun(name: string, data: string), finish: fun(): string?, Problem?}
 function M.collect(ctx)
   ensure_maps(ctx)
+  ctx.collecting = true
   local decoder = ctx.of_upstream.decode_stream(ctx)
   local gathered = fold.new()
   local done = false

@@ -89,6 +89,20 @@ local function integer_of(value)
   return math.tointeger(tonumber(value))
 end
 
+local function status_of(object)
+  for _, name in ipairs { "status", "status_code", "code" } do
+    local status = integer_of(object[name])
+    if status and status >= 400 and status <= 599 then return status end
+  end
+end
+
+-- The status of an error inside an answer that began well: its own, or by its words.
+local function status_within(document, inner, message)
+  return status_of(inner) or status_of(document) or data.inner_statuses[inner.code]
+    or data.inner_statuses[document.code] or data.inner_statuses[inner.type]
+    or find(lower(message), "selected model is at capacity", 1, true) and 429 or nil
+end
+
 local function kind_of(inner, status, message)
   local named = word_of(inner.code) or word_of(inner.type) or word_of(inner.status)
   local kind = named
@@ -106,6 +120,15 @@ local function kind_of(inner, status, message)
   return kind
 end
 
+--- Seconds that a message says to wait: "Please try again in 1.898s."
+--- @param message string
+--- @return number?
+function M.wait_in(message)
+  local number, unit = match(message, "[tT]ry again in ([%d%.]+)%s*(m?s)")
+  number = tonumber(number)
+  return number and (unit == "ms" and number / 1000 or number)
+end
+
 -- Seconds until another try, as the body tells them.
 local function delay_in(inner, message)
   if type(inner.details) == "table" then
@@ -116,16 +139,28 @@ local function delay_in(inner, message)
     end
   end
   local seconds = tonumber(inner.resets_in_seconds) or tonumber(inner.retry_after)
-  if seconds then return seconds end
-  local number, unit = match(message, "[tT]ry again in ([%d%.]+)%s*(m?s)")
-  number = tonumber(number)
-  if not number then return nil end
-  return unit == "ms" and number / 1000 or number
+  return seconds or M.wait_in(message)
 end
 
 local function header_of(headers, name)
   if type(headers) == "function" then return headers(name) end
   return type(headers) == "table" and headers[name] or nil
+end
+
+-- The error of a document: `inner` is the object in it that holds message and code.
+local function read(document, inner, message, status)
+  if not status or status < 400 then status = status_within(document, inner, message or "") end
+  message = cut(message or text_of(inner.code) or text_of(document.code)
+    or "the upstream answered" .. (status and " " .. status or " with an error"))
+  local kind = kind_of(inner, status, message)
+  if kind == "context_length" then status = 400 end
+  local name = text_of(inner.type)
+  return {
+    kind = kind, status = status or kinds[kind].status, message = message,
+    code = text_of(inner.code) or text_of(document.code), param = text_of(inner.param),
+    -- That of an event says only that it is one.
+    type = name ~= "error" and name or nil, retry_after = delay_in(inner, message), phase = "pre",
+  }
 end
 
 --- Reads an upstream's error.
@@ -143,24 +178,31 @@ function M.decode(_, status, body, headers)
       or find(lower(sub(body, 1, 512)), "<!doctype", 1, true) then
     message = of_page(body, status)
   else
-    message = match(body, "^%s*(.-)%s*$")
+    message = text_of(match(body, "^%s*(.-)%s*$"))
   end
-  if not status or status < 400 then
-    status = integer_of(inner.status_code) or integer_of(inner.code) or integer_of(inner.status)
-      or document and integer_of(document.status)
-    if status and (status < 400 or status > 599) then status = nil end
-  end
-  if not message or message == "" then
-    message = "the upstream answered" .. (status and " " .. status or " with an error")
-  end
-  message = cut(message)
-  local kind = kind_of(inner, status, message)
-  local after = tonumber(header_of(headers, "retry-after") or nil)
-  return {
-    kind = kind, status = status or kinds[kind].status, message = message,
-    code = text_of(inner.code), type = text_of(inner.type), param = text_of(inner.param),
-    retry_after = after or delay_in(inner, message), phase = "pre",
-  }
+  local err = read(document or inner, inner, message, status)
+  err.retry_after = tonumber(header_of(headers, "retry-after") or nil) or err.retry_after
+  return err
+end
+
+--- Reads an event that tells an error, or the failed answer in one.
+--- @param event table?  decoded
+--- @param phase "pre"|"mid"
+--- @return table error
+function M.of_event(event, phase)
+  event = type(event) == "table" and event or {}
+  local message, inner = message_in(event, 0)
+  local err = read(event, inner, message, nil)
+  err.code, err.phase = err.code or err.type, phase
+  return err
+end
+
+--- The error of a stream that ended too early.
+--- @param base string  dialect of the upstream
+--- @param phase "pre"|"mid"
+--- @return table error
+function M.truncated(base, phase)
+  return M.new("truncated", data.broken_off[base] or "the upstream's answer broke off", phase)
 end
 
 --- Makes an error of one's own about an upstream.

@@ -26,8 +26,25 @@ local function present(data, path)
   return value ~= nil and value ~= json.null
 end
 
-function Relay:send(name, data)
+-- The event itself, taken out of the member that the rules name.
+local function inside(data, rules)
+  local inner = rules.inner and json.get(data, rules.inner)
+  return json.type(inner) == "object" and tostring(inner) or data
+end
+
+-- Puts an event back to where it was, and into the client's envelope.
+local function wrap(data, whole, rules)
+  if whole and not rules.unwrap then
+    data = assert(json.splice(whole, rules.inner, json.raw(data)))
+  end
+  local around = rules.around
+  return around and around[1] .. data .. around[2] or data
+end
+
+function Relay:send(name, whole)
   local rules = self.rules
+  local data = inside(whole, rules)
+  if data == whole then whole = nil end
   -- Some upstreams send an empty reason until there is one.
   if rules.finish and present(data, rules.finish) and json.get(data, rules.finish) ~= "" then
     self.finished = true
@@ -44,9 +61,9 @@ function Relay:send(name, data)
     end
   end
   self.events = self.events + 1
-  if self.framing then
-    self.client:write(self.framing:frame(name, data))
-  elseif rules.names and name ~= "" then
+  if self.framing then return self.client:write(self.framing:frame(name, data)) end
+  data = wrap(data, whole, rules)
+  if rules.names and name ~= "" then
     self.client:write("event: " .. name .. "\ndata: " .. data .. "\n\n")
   else
     self.client:write("data: " .. data .. "\n\n")
@@ -61,8 +78,9 @@ function Relay:next(seconds)
     if data == rules.terminal then return "done" end
     -- Frames that are not JSON are skipped.
     if json.peek(data) then
+      local said = inside(data, rules)
       for _, member in ipairs(rules.watch) do
-        if present(data, { member }) then return "event", name, data end
+        if present(said, { member }) then return "event", name, data end
       end
       self:send(name, data)
     end

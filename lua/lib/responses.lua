@@ -4,6 +4,8 @@ local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local json = require "json"
 
+local broken_off = require("models.problems").broken_off.responses
+
 local concat, find = table.concat, string.find
 
 local M = {}
@@ -58,8 +60,7 @@ function M.collect(response)
     local kind, name, data = response:next_event()
     if kind == "broken" then return nil, errors.from_http(name) end
     if kind == "end" or kind == "event" and data == "[DONE]" then
-      return nil, errors.new("bad_upstream", "stream error: stream disconnected before completion: "
-        .. "stream closed before response.completed", { code = "broken" })
+      return nil, errors.new("bad_upstream", broken_off, { code = "broken" })
     end
     if kind == "event" and json.peek(data) then
       local problem = dialects.problem("responses", name, data)

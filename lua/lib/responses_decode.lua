@@ -3,7 +3,7 @@
 --- Upstreams differ in what they send twice and what they leave out.  So everything here is
 --- idempotent: deltas count, and what a closing event repeats is only used as far as it is new.
 
-local errors = require "lib.responses_errors"
+local problems = require "lib.problems"
 local fields = require "lib.fields"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
@@ -84,7 +84,7 @@ function M.whole(body, ctx)
       .. tostring(problem or "no object"))
   end
   if native.status == "failed" or soft.object(native, "error") then
-    local failure = errors.decode(native, "pre")
+    local failure = problems.of_event(native, "pre")
     return reject.kind(failure.kind, failure.message, failure.param)
   end
   local response = ir.response()
@@ -334,9 +334,9 @@ function M.stream(ctx)
 
   on["response.failed"] = function(event)
     local response = soft.object(event, "response") or event
-    fail(errors.decode(response, content and "mid" or "pre"))
+    fail(problems.of_event(response, content and "mid" or "pre"))
   end
-  on["error"] = function(event) fail(errors.decode(event, content and "mid" or "pre")) end
+  on["error"] = function(event) fail(problems.of_event(event, content and "mid" or "pre")) end
   on["ping"] = function() emit { type = "keepalive" } end
   on["keepalive"] = on["ping"]
 
@@ -366,7 +366,7 @@ function M.stream(ctx)
       return take()
     end,
     eof = function()
-      if not finished then fail(errors.truncated(content and "mid" or "pre")) end
+      if not finished then fail(problems.truncated("responses", content and "mid" or "pre")) end
       return take()
     end,
   }

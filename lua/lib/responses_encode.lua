@@ -1,6 +1,5 @@
 --- Answers of the Responses dialect: neutral events to frames, and whole responses.
 
-local errors = require "lib.responses_errors"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
@@ -239,7 +238,7 @@ function M.stream(ctx)
     end,
     eof = function()
       frames, count = {}, 0
-      if not finished then report(errors.truncated(started and "mid" or "pre")) end
+      if not finished then report(problems.truncated("responses", started and "mid" or "pre")) end
       return frames
     end,
     --- The response object as it stands.

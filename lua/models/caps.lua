@@ -9,6 +9,8 @@ local ALL_BUT_MINIMAL = { "low", "medium", "high", "xhigh", "max" }
 local LMH_MAX = { "low", "medium", "high", "max" }
 local MINIMAL_LMH = { "minimal", "low", "medium", "high" }
 
+local BUDGET = { kind = "budget", min = 128, max = 32768, dynamic_ok = true }
+
 local NO_SAMPLING = {
   temperature = false, top_p = false, top_k = false, penalties = false, seed = false,
 }
@@ -312,7 +314,15 @@ return {
       caps = { max_output_field = false, sampling = NO_SAMPLING, stop_max = 0, logprobs = false },
     },
     gemini = { dialect = "gemini", caps = {} },
-    aistudio = { dialect = "gemini", caps = {} },
+    aistudio = {
+      dialect = "gemini", caps = {},
+      -- Their thinking has no levels there.
+      models = {
+        ["gemini-3-pro-preview"] = { thinking = BUDGET },
+        ["gemini-3.1-pro-preview"] = { thinking = BUDGET },
+        ["gemini-3-flash-preview"] = { thinking = BUDGET },
+      },
+    },
     gemini_cli = {
       dialect = "gemini", variant = "gemini_cli",
       caps = { inputs = { image = true, pdf = true, audio = true, video = true } },

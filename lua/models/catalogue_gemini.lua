@@ -1,4 +1,4 @@
---- Gemini models of the public API.
+--- Gemini models of the public API, and which of them Code Assist serves.
 
 local LOW_HIGH = { "low", "high" }
 local MINIMAL_HIGH = { "minimal", "high" }
@@ -46,5 +46,10 @@ return {
     model("gemini-3.5-flash-lite", "3.5", "Gemini 3.5 Flash Lite", hybrid(ALL)),
     model("gemini-3.6-flash", "3.6", "Gemini 3.6 Flash", hybrid(ALL)),
     model("gemini-3.7-flash", "3.7", "Gemini 3.7 Flash", hybrid(ALL, 65535)),
+  },
+  code_assist = {
+    "gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-flash-image",
+    "gemini-2.5-flash-image-preview", "gemini-3-pro-preview", "gemini-3.1-pro-preview",
+    "gemini-3-flash-preview", "gemini-3.1-flash-lite-preview",
   },
 }

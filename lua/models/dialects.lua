@@ -17,7 +17,6 @@ return {
   handshake = {
     responses = {
       ["response.created"] = true, ["response.in_progress"] = true, ["response.queued"] = true,
-      ["codex.rate_limits"] = true, ["codex.response.metadata"] = true,
     },
     anthropic = { ping = true, message_start = true },
   },
@@ -25,16 +24,4 @@ return {
 
   -- Last events of a responses stream.
   final = { ["response.completed"] = true, ["response.incomplete"] = true },
-
-  -- Statuses of errors that are told by type or code only.
-  error_status = {
-    invalid_request_error = 400, cyber_policy = 400, context_length_exceeded = 400,
-    invalid_prompt = 400,
-    authentication_error = 401, invalid_api_key = 401, billing_error = 402,
-    insufficient_quota = 429, permission_error = 403, not_found_error = 404,
-    model_not_found = 404, request_too_large = 413, rate_limit_error = 429,
-    rate_limit_exceeded = 429, usage_limit_reached = 429, api_error = 500, server_error = 500,
-    server_is_overloaded = 503, service_unavailable_error = 503, timeout_error = 504,
-    overloaded_error = 529,
-  },
 }

@@ -159,6 +159,7 @@ return {
     context_length_exceeded = true, message_too_big = true, string_above_max_length = true,
     invalid_prompt = true, invalid_value = true, unsupported_value = true,
     previous_response_not_found = true, cyber_policy = true, content_policy_violation = true,
+    invalid_encrypted_content = true,
     insufficient_quota = true, model_not_found = true, usage_limit_reached = true,
   },
 
@@ -174,6 +175,15 @@ return {
     "not found", "does not exist", "not supported", "unsupported", "unknown model", "no such model",
     "do not have access", "does not have access", "not available", "not a valid model",
   },
+
+  -- Patterns (lower case) of 400 and 422 that are about the account's models and not a parameter.
+  unsupported_words = {
+    "model %S* ?is not supported", "model is not supported", "unsupported model",
+    "model %S* ?does not exist", "model %S* ?is not available",
+  },
+
+  -- Titles of the web pages with which a guard before the API refuses programs.
+  challenge_pages = { "just a moment", "attention required", "checking your browser" },
 
   months = {
     Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6,

@@ -73,9 +73,11 @@ return {
     resource_exhausted = "rate_limit", too_many_requests = "rate_limit",
     overloaded_error = "overloaded", unavailable = "overloaded",
     server_is_overloaded = "overloaded", slow_down = "overloaded", overloaded = "overloaded",
+    service_unavailable_error = "overloaded",
     timeout_error = "timeout", deadline_exceeded = "timeout", timeout = "timeout",
     invalid_request_error = "invalid_request", invalid_argument = "invalid_request",
     invalid_prompt = "invalid_request", bad_request = "invalid_request",
+    cyber_policy = "invalid_request",
     api_error = "server", server_error = "server", internal = "server",
     internal_server_error = "server", upstream_error = "server",
   },
@@ -85,6 +87,24 @@ return {
     [404] = "not_found", [405] = "invalid_request", [408] = "timeout", [409] = "invalid_request",
     [413] = "too_large", [415] = "invalid_request", [422] = "invalid_request",
     [429] = "rate_limit", [503] = "overloaded", [504] = "timeout", [529] = "overloaded",
+  },
+
+  -- Statuses of errors inside an answer that began with 200, by code or type.
+  inner_statuses = {
+    invalid_request_error = 400, cyber_policy = 400, context_length_exceeded = 400,
+    invalid_prompt = 400, invalid_encrypted_content = 400,
+    authentication_error = 401, invalid_api_key = 401, billing_error = 402,
+    insufficient_quota = 429, permission_error = 403, not_found_error = 404,
+    model_not_found = 404, request_too_large = 413, rate_limit_error = 429,
+    rate_limit_exceeded = 429, usage_limit_reached = 429, api_error = 500,
+    server_is_overloaded = 503, service_unavailable_error = 503, timeout_error = 504,
+    overloaded_error = 529,
+  },
+
+  -- What is said where a stream ended too early; a dialect's clients may look for its own words.
+  broken_off = {
+    responses = "stream error: stream disconnected before completion: "
+      .. "stream closed before response.completed",
   },
 
   -- In messages of 400 and 413: the conversation is too long.

@@ -9,7 +9,8 @@ return {
   chat = {
     names = false,
     rename = { { "model" } },
-    watch = { "error", "usage" },
+    -- A bare error has a message.
+    watch = { "error", "usage", "message" },
     finish = { "choices", 1, "finish_reason" },
     terminal = "[DONE]",
     ending = "data: [DONE]\n\n",

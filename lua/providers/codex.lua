@@ -1,51 +1,50 @@
---- Codex with an API key: the Responses API behind a base URL, always streamed, nothing stored.
+--- Codex: the ChatGPT backend by a login, or the Responses API behind a base URL by an API key.
+--- Always streamed, nothing stored.
 
 local catalogue = require "models.catalogue_codex"
+local caps = require "lib.caps"
+local codex_body = require "lib.codex_body"
+local codex_limits = require "lib.codex_limits"
 local errors = require "lib.errors"
 local json = require "json"
+local signatures = require "lib.signatures"
 local upstream = require "lib.upstream"
 
-local find, match = string.find, string.match
+local find = string.find
 
 local M = { name = "codex", dialect = "responses", variant = "codex", streams = "always" }
 
-local ENCRYPTED = "reasoning.encrypted_content"
+-- What we call ourselves where a client says nothing of its own.
+local ORIGINATOR = "cli-proxy-api"
+local LITE = "x-openai-internal-codex-responses-lite"
 
 -- What Codex CLI says about itself; "session_id" is written with an underscore.
 local passed = {
   ["originator"] = true, ["user-agent"] = true, ["version"] = true, ["session-id"] = true,
   ["session_id"] = true, ["conversation_id"] = true, ["thread-id"] = true,
-  ["x-client-request-id"] = true, ["x-openai-internal-codex-responses-lite"] = true,
-  ["x-openai-subagent"] = true, ["openai-beta"] = true,
+  ["x-client-request-id"] = true, [LITE] = true, ["x-openai-subagent"] = true,
+  ["openai-beta"] = true,
 }
 local passed_prefixes = { "x-codex-" }
 
--- Each of them is an error for the backend of ChatGPT; the platform takes them.
-local refused = {
-  "previous_response_id", "max_output_tokens", "max_completion_tokens", "temperature", "top_p",
-  "metadata", "generate", "prompt_cache_retention", "prompt_cache_options", "safety_identifier",
-  "truncation", "context_management", "user", "stream_options",
-}
+-- Whether a plan has a model, and how much of it.
+local function fit(model, plan)
+  local wanted = catalogue.plans[model.plan] or 0
+  if plan and (catalogue.plans[plan] or math.huge) < wanted then return nil end
+  if plan == "pro" and model.context_of_pro then model.context_length = model.context_of_pro end
+  return model
+end
 
-local old_search = { web_search_preview = true, web_search_preview_2025_03_11 = true }
-
--- What the rules below look at; all else stays as it is.
-local BODY = json.shape {
-  known = {
-    "stream", "store", "parallel_tool_calls", "instructions",
-    include = true, reasoning = { "effort" }, input = { "role" }, tools = { "type" },
-    tool_choice = { "type", tools = { "type" } },
-  },
-}
-
+--- The models of the entry or of the login's plan; of a plan nobody described, all.
 --- @param credential Credential
 --- @return Model[]
 function M.models(credential)
-  return upstream.models(credential, catalogue)
-end
-
-local function is_object(value)
-  return type(value) == "table" and not json.is_array(value)
+  local all = upstream.models(credential, catalogue)
+  if credential.kind ~= "oauth" then return all end
+  local plan, list = (credential.facts or {}).plan, {}
+  plan = type(plan) == "string" and plan:lower() or nil
+  for _, model in ipairs(all) do list[#list + 1] = fit(model, plan) end
+  return list
 end
 
 local function is_backend(candidate)
@@ -60,71 +59,10 @@ function M.profile(candidate)
   return not is_backend(candidate) and "platform" or nil
 end
 
-local function edit_input(known, edits)
-  local input = known.input
-  if type(input) == "string" then
-    edits[#edits + 1] = { "input", json.array { {
-      type = "message", role = "user",
-      content = json.array { { type = "input_text", text = input } },
-    } } }
-  elseif type(input) == "table" then
-    for i, item in ipairs(input) do
-      if is_object(item) and item.role == "system" then
-        edits[#edits + 1] = { { "input", i, "role" }, "developer" }
-      end
-    end
-  end
-end
-
-local function edit_list(list, path, edits)
-  for i, tool in ipairs(type(list) == "table" and list or {}) do
-    if is_object(tool) and old_search[tool.type] then
-      local at = { table.unpack(path) }
-      at[#at + 1], at[#at + 2] = i, "type"
-      edits[#edits + 1] = { at, "web_search" }
-    end
-  end
-end
-
-local function edit_tools(known, call, edits)
-  edit_list(known.tools, { "tools" }, edits)
-  local choice = known.tool_choice
-  if is_object(choice) then
-    if old_search[choice.type] then
-      edits[#edits + 1] = { { "tool_choice", "type" }, "web_search" }
-    end
-    edit_list(choice.tools, { "tool_choice", "tools" }, edits)
-  end
-  local has_tools = type(known.tools) == "table" and #known.tools > 0
-  if not has_tools then
-    if known.parallel_tool_calls ~= nil then edits[#edits + 1] = { "parallel_tool_calls", nil } end
-  elseif call.client:header("x-openai-internal-codex-responses-lite") == "true" then
-    edits[#edits + 1] = { "parallel_tool_calls", false }
-  elseif known.parallel_tool_calls == nil then
-    edits[#edits + 1] = { "parallel_tool_calls", true }
-  end
-end
-
-local function edit_include(known, edits)
-  local include = known.include
-  if type(include) ~= "table" then
-    edits[#edits + 1] = { "include", json.array { ENCRYPTED } }
-    return
-  end
-  for _, name in ipairs(include) do
-    if name == ENCRYPTED then return end
-  end
-  edits[#edits + 1] = { { "include", #include + 1 }, ENCRYPTED }
-end
-
-local function edit_effort(known, candidate, edits)
-  local effort = candidate.entry and candidate.entry.effort
-  if not effort then return end
-  if is_object(known.reasoning) then
-    edits[#edits + 1] = { { "reasoning", "effort" }, effort }
-  else
-    edits[#edits + 1] = { "reasoning", { effort = effort } }
-  end
+local function set_effort(body, effort)
+  local has_reasoning = json.type(json.get(body, "reasoning")) == "object"
+  if has_reasoning then return assert(json.splice(body, { "reasoning", "effort" }, effort)) end
+  return assert(json.splice(body, "reasoning", { effort = effort }))
 end
 
 --- What this upstream needs in a body of the Responses API.
@@ -134,30 +72,26 @@ end
 --- @return string? body
 --- @return Problem? problem
 function M.prepare(call, candidate, body)
-  local known, fault = json.decode(body, BODY)
-  if not is_object(known) then
-    return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(fault),
-      { verdict = "request" })
+  local effort = candidate.entry and candidate.entry.effort
+  if call.base ~= M.dialect then
+    -- The translator has obeyed the other rules.
+    return effort and set_effort(body, effort) or body
   end
-  local edits = {}
-  edit_input(known, edits)
-  edit_tools(known, call, edits)
-  edit_effort(known, candidate, edits)
-  if known.instructions == nil or known.instructions == json.null then
-    edits[#edits + 1] = { "instructions", "" }
+  if call.without_thinking then
+    -- Items of stored answers have come in since the client's own were taken out.
+    local known = caps.of(candidate.model, M.name, candidate.credential.entry)
+    body = signatures.strip(M.dialect, body, known)
   end
-  if call.operation ~= "compact" then
-    if known.stream ~= true then edits[#edits + 1] = { "stream", true } end
-    if known.store ~= false then edits[#edits + 1] = { "store", false } end
-    edit_include(known, edits)
-  end
-  if is_backend(candidate) then
-    for _, name in ipairs(refused) do edits[#edits + 1] = { name, nil } end
-  end
-  if #edits == 0 then return body end
-  return assert(json.splice_all(body, edits))
+  local edited, fault = codex_body.adapt(body, {
+    platform = not is_backend(candidate), is_lite = call.client:header(LITE) == "true",
+    is_compact = call.operation == "compact", effort = effort,
+  })
+  if edited then return edited end
+  return nil, errors.new("bad_json", "could not parse the JSON body: " .. tostring(fault),
+    { verdict = "request" })
 end
 
+-- Requests with one key are led to one cache.
 local function add_session(headers, call)
   if headers["session_id"] or headers["session-id"] then return end
   local key = json.get(call.payload, "prompt_cache_key")
@@ -175,10 +109,16 @@ function M.request(call, candidate)
   local base = upstream.base(credential)
   if not base then return nil, errors.new("internal", "the entry has no base-url") end
   local headers = { ["user-agent"] = upstream.AGENT }
-  if call.same_dialect then upstream.pass_on(headers, call.client, passed, passed_prefixes) end
+  if call.base == M.dialect then
+    upstream.pass_on(headers, call.client, passed, passed_prefixes)
+  end
   headers["content-type"] = "application/json"
   headers["accept"] = call.upstream_stream and "text/event-stream" or "application/json"
-  if credential.kind == "api_key" then headers["authorization"] = "Bearer {secret}" end
+  if credential.kind ~= "none" then headers["authorization"] = "Bearer {secret}" end
+  if credential.kind == "oauth" then
+    headers["chatgpt-account-id"] = (credential.facts or {}).account_id
+    headers["originator"] = headers["originator"] or ORIGINATOR
+  end
   add_session(headers, call)
   upstream.add_own(headers, credential, call.client)
   return {
@@ -194,24 +134,16 @@ end
 --- An answer's headers that the client gets.
 M.returned = { "x-codex-turn-state" }
 
---- A limit of the plan says when it ends.
 --- @param status integer
 --- @param body string
 --- @param response Response
---- @return Problem?
+--- @return Problem
 function M.classify(status, body, response)
   local problem = errors.from_status(status, body, response, "responses")
-  if status ~= 429 then return problem end
-  if problem.kind == "insufficient_quota" or problem.code == "insufficient_quota" then
-    problem.verdict = "payment_required"
-    return problem
-  end
-  local details = problem.details or {}
-  local at, left = tonumber(details.resets_at), tonumber(details.resets_in_seconds)
-  local ms = match(response:header("retry-after-ms") or "", "^%d+$")
-  problem.retry_after = problem.retry_after or ms and tonumber(ms) / 1000
-    or at and math.max(0, at - os.time()) or left
-  return problem
+  return problem.class == "upstream" and codex_limits.judge(problem, response, body) or problem
 end
+
+--- The same for an error inside a stream that began well.
+M.judge = codex_limits.judge
 
 return M

@@ -7,6 +7,7 @@
 ---@field path string       as sent, percent-encoded, without the query
 ---@field query string      raw query without `?`, "" when there is none
 ---@field peer string       address of the socket peer
+---@field trying number    seconds since note() last named a credential, 0 before
 ---@field is_local boolean  loopback peer and no Forwarded, X-Forwarded-For or X-Real-IP header
 ---@field started boolean   a response head was sent
 ---@field finished boolean  the whole response was given
@@ -59,9 +60,15 @@ function Client:finish() end
 --- Cuts the connection, so that the client sees a broken response.
 function Client:abort() end
 
---- What the access line says besides the request: `model`, `credential`, `provider`, `dialect`.
+--- What the access line and the route trace say besides the request: `model`, `credential`,
+--- `provider`, `dialect`.
 ---@param facts table<string, string>
 function Client:note(facts) end
+
+--- Adds a step to the request's route trace; the time is put in.  What goes beyond 4 KiB is left
+--- out.  core.trace makes steps.
+---@param step string  a JSON object
+function Client:trace(step) end
 
 --- Copies an upstream event stream to the client in C.  The head must have been sent.
 ---@param response Response
@@ -76,6 +83,10 @@ function Client:relay(response, rules) end
 ---@field watch? string[]    top-level members that stop the relay when present and not null
 ---@field finish? (string|integer)[]    path that tells a finished answer when it is not null
 ---@field terminal? string   data of the event that ends the stream, such as "[DONE]"
+---@field inner? string      member that holds the event proper, when it is an object: the rules above
+---  look into it
+---@field unwrap? boolean    only what is in `inner` goes to the client
+---@field around? string[]   two strings put around the data of each event
 
 ---@class Relay
 ---@field finished boolean   an event had the `finish` path

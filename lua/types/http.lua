@@ -16,6 +16,7 @@ local http = {}
 ---@field credential? string   credential id: its secret replaces `{secret}` (refused for any host
 ---  that is not bound to it), its proxy is used
 ---@field timeout? HttpTimeout
+---@field proxy? string        instead of the global one; for the keeper and logins only
 
 --- Expected failure of a call: `code` is one of "unreachable", "timeout", "broken", "bad_proxy",
 --- "too_large".

@@ -22,6 +22,7 @@
 ---  translators need no clock)
 ---@field stream boolean?            what the route says, for bodies that do not tell
 ---@field without_thinking boolean?  the retry after an upstream refused a signature
+---@field collecting boolean?        a whole answer is made of the stream: it may not lack its frame
 ---@field unique fun(prefix: string, length: integer): string  random id, answers only
 
 --- One wire format, lua/translators/<dialect>.lua.  Pure: no I/O, no clock.  A body that is wrong

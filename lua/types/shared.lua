@@ -12,9 +12,15 @@
 ---@field shape? string     whose shape `body` has: "chat", "anthropic", "gemini"
 ---@field code? string      upstream's error code, or the code of an HttpError
 ---@field kind? string      upstream's error type
+---@field in_answer? boolean an upstream told it inside an answer that began with status 200
+---@field scope? "credential"|"model"|"request"  what must wait for it; nil: this model of this credential
 ---@field details? table<string, string|number>  what clients act on, such as `resets_at`
 ---@field allow? string     methods, for the class "wrong_method"
----@field verdict? string   what it means for the credential (core.selector), when already known
+---@field verdict? string   what it means for the credential (core.verdicts), when already known
+---@field scope? "credential"|"model"|"request"  what has to rest: all models of the credential,
+---  this model of it (the default), or nothing
+---@field said? string      upstream body, for rules about it; told to nobody
+---@field challenge? boolean  a guard before the API wants a browser
 
 --- One client request on its way through the pipeline.
 ---@class Call
@@ -26,6 +32,8 @@
 ---@field stream boolean
 ---@field stream_options? any  the body's member of that name, as json.peek gives it
 ---@field body string       client's body; of gemini_cli the request in it
+---@field envelope? table    what stood beside that request, its values raw
+---@field whole? string      an answer that came in an envelope, with it
 ---@field argument? string  rest of the path
 ---@field same_dialect? boolean  bytes go through to the candidate
 ---@field upstream_stream? boolean  the candidate is asked for a stream
@@ -44,7 +52,10 @@
 ---@field convert? fun(data: string): string?  changes each event of a stream; nil drops it
 ---@field more? boolean     the answer goes on after this stream
 ---@field usage? string     last upstream event that carried usage
----@field trace? {provider: string, credential: string, model: string, reason: string}[]  refused
+---@field resolution? table   what the router made of the model's name
+---@field session? string|false  its conversation, as a key of the store (core.affinity)
+---@field traced? table<Candidate, boolean>  candidates that have a step in the route trace
+---@field refused? integer   candidates that were left out
 
 --- One way to serve a call.
 ---@class Candidate
@@ -52,6 +63,9 @@
 ---@field credential Credential
 ---@field model string      upstream's name of the model
 ---@field entry? Model      what the provider says about the model
+---@field cool string       its keys in the store, see core.cooldowns
+---@field level string
+---@field base? Candidate   it stands in for this one, see core.previews
 
 --- A model as the registry knows it.
 ---@class Model
@@ -78,6 +92,7 @@
 ---  always, or when the client speaks another dialect
 ---@field counts? string            its counting endpoint gives the number under this name
 ---@field returned? string[]        headers of answers that the client gets
+---@field envelope? boolean         its answers and events are in a member `response`
 ---@field models fun(credential: Credential): Model[]
 --- Edits a body in the provider's dialect before it is sent.
 ---@field prepare? fun(call: Call, candidate: Candidate, body: string): string?, Problem?
@@ -85,8 +100,14 @@
 ---@field profile? fun(candidate: Candidate): string?
 --- Builds the upstream request.  `call.payload` is in the provider's dialect.
 ---@field request? fun(call: Call, candidate: Candidate): HttpRequest?, Problem?
---- Serves the call without a network (instead of `request`).
+--- Serves the call in a way of its own (instead of `request`): without a network, or by a session.
 ---@field open? fun(call: Call, candidate: Candidate): Response?, HttpError?
 --- Refines the class of a failed answer; nil keeps the common rule.
----@field classify? fun(status: integer, body: string, response: Response): table?
+---@field classify? fun(status: integer, body: string, response: Response): Problem?
+--- Finds an error of its own form in a whole answer that came with status 200.
+---@field inspect? fun(text: string): Problem?
+--- Refines the problem of an error inside an answer that began well; gives the same problem.
+---@field judge? fun(problem: Problem): Problem
+--- Whether a credential may serve a call, and why not.
+---@field admits? fun(call: Call, credential: Credential): boolean, string?
 ---@field examples? table[]

@@ -1,5 +1,3 @@
-#include "app/cliproxy.h"
-
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,44 +6,17 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-#include "app/listen.h"
-#include "app/reload.h"
+#include "app/cliproxy_internal.h"
 #include "app/settings.h"
-#include "app/worker.h"
 #include "base/clock.h"
-#include "net/watcher.h"
+#include "store/atomic.h"
 
 static const double DEBOUNCE = 0.2;
 
-enum { KEEP_ALIVE_SECONDS = 10 };
-
-struct cliproxy {
-    struct cliproxy_options options;
-    char *config_path;
-    char config_directory[1024];
-    uint64_t files_seen; // see files_changed()
-    uv_loop_t loop;
-    bool loop_ready;
-    uv_async_t async;
-    uv_signal_t signals[3];
-    int open_handles;
-    // Asked from other threads, read in on_async().
-    int stop_asked, reload_asked; // atomic
-    struct log *log;
-    struct store *store;
-    struct config *config; // the running one
-    struct reload *reload;
-    struct watcher *watcher;
-    SSL_CTX *tls;
-    struct worker **workers;
-    size_t worker_count;
-    int workers_running; // atomic
-    bool running;
-    struct local_access local; // used with a password
-    uv_timer_t keep_alive;
-    struct listen_plan plan;
-    bool draining;
-    double drain_seconds;
+enum {
+    KEEP_ALIVE_SECONDS = 10,
+    TRACES_BYTES = 1024 * 1024,
+    FIRST_SCAN_MS = 5000 // for reading auth-dir before the first request
 };
 
 const char *cliproxy_version(void)
@@ -63,145 +34,8 @@ const char *cliproxy_build_date(void)
     return CLIPROXY_BUILD_DATE;
 }
 
-static void tell(struct cliproxy *p, const char *line)
-{
-    if (p->options.on_message && line)
-        p->options.on_message(p->options.ctx, line);
-}
-
-static void tell_clients(struct cliproxy *p, const struct config *config)
-{
-    char line[256];
-
-    settings_summary(config, line, sizeof(line));
-    tell(p, line);
-    log_info(p->log, "%s", line);
-}
-
-// --- reload --------------------------------------------------------------------------------------
-
-static const char *closed_reason(void *ctx, const struct config *config)
-{
-    struct cliproxy *p = ctx;
-
-    return listen_unsafe(config, p->plan.loopback);
-}
-
-static void on_retired(void *ctx)
-{
-    struct cliproxy *p = ctx;
-
-    reload_retired(p->reload);
-}
-
-static void on_script_error(void *ctx)
-{
-    struct cliproxy *p = ctx;
-
-    reload_script_error(p->reload);
-}
-
-// A key that only counts at start.
-static void warn_restart(struct cliproxy *p, const struct config *old, const struct config *now)
-{
-    static const char *const keys[] = {"port", "host", "tls.enable", "workers"};
-
-    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-        const struct config_node *a = config_at(old, keys[i]), *b = config_at(now, keys[i]);
-
-        if (a->type != b->type || a->integer != b->integer || a->boolean != b->boolean ||
-            (a->type == CONFIG_STRING && strcmp(a->text, b->text) != 0))
-            log_warn(p->log, "%s has changed; it takes effect at the next start", keys[i]);
-    }
-}
-
-static void renew_tls(struct cliproxy *p, const struct config *config)
-{
-    struct buf error;
-    SSL_CTX *tls;
-
-    if (!p->tls)
-        return;
-    buf_init(&error, 1024);
-    if (settings_tls(config, &tls, &error) && tls) {
-        SSL_CTX_free(p->tls);
-        p->tls = tls;
-        for (size_t i = 0; i < p->worker_count; i++)
-            worker_set_tls(p->workers[i], tls);
-    } else if (error.len > 0) {
-        log_error(p->log, "%s; the certificate in use stays", buf_cstr(&error));
-    }
-    buf_deinit(&error);
-}
-
-static void watch_all(struct cliproxy *p, const struct config *config);
-
-static void on_ready(void *ctx, struct generation *g)
-{
-    struct cliproxy *p = ctx;
-    struct server_limits limits = settings_limits(g->config);
-    const char *closed = listen_unsafe(g->config, p->plan.loopback);
-
-    warn_restart(p, p->config, g->config);
-    config_unref(p->config);
-    p->config = config_ref(g->config);
-    for (size_t i = 0; i < p->worker_count; i++)
-        worker_set_state(p->workers[i], g->states[i], &limits);
-    settings_log(g->config, p->log);
-    p->drain_seconds = config_number(g->config, "limits.drain-seconds");
-    renew_tls(p, g->config);
-    watch_all(p, g->config);
-    if (closed)
-        log_error(p->log, "all proxy routes are closed: %s", closed);
-    tell_clients(p, g->config);
-}
-
-// True when the configuration or the certificate is another one than at the last look.
-static bool files_changed(struct cliproxy *p, const struct config *config)
-{
-    uint64_t seen = settings_files(config, p->config_path);
-    bool changed = seen != p->files_seen;
-
-    p->files_seen = seen;
-    return changed;
-}
-
-static void on_change(void *ctx, const char *path)
-{
-    struct cliproxy *p = ctx;
-    struct generation *g = reload_current(p->reload);
-
-    // The folder of the configuration may hold much else, a log for instance.
-    if (strcmp(path, p->config_directory) == 0 && !files_changed(p, g->config))
-        return;
-    log_debug(p->log, "something changed in %s", path);
-    renew_tls(p, g->config);
-    reload_look(p->reload);
-}
-
-// Watches the directories of config, scripts and certificates; known ones stay as they are.
-static void watch_all(struct cliproxy *p, const struct config *config)
-{
-    char directory[1024];
-    char *scripts = reload_scripts_dir(config);
-    char *cert = config_expand_path(config, "tls.cert");
-    const char *slash = strrchr(p->config_path, '/');
-
-    snprintf(p->config_directory, sizeof(p->config_directory), "%.*s",
-             slash > p->config_path ? (int)(slash - p->config_path) : 1,
-             slash ? p->config_path : ".");
-    watcher_add(p->watcher, p->config_directory, false);
-    if (scripts && *scripts)
-        watcher_add(p->watcher, scripts, true);
-    if (p->tls && cert && (slash = strrchr(cert, '/'))) {
-        snprintf(directory, sizeof(directory), "%.*s", (int)(slash - cert), cert);
-        watcher_add(p->watcher, *directory ? directory : "/", false);
-    }
-    free(scripts);
-    free(cert);
-}
-
-// --- stopping --------------------------------------------------------------------------------------
+// --- stopping
+// --------------------------------------------------------------------------------------
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -218,8 +52,24 @@ static void stop(struct cliproxy *p)
     if (!p->draining)
         log_info(p->log, "stopping: open streams have %.0f s to end", seconds);
     p->draining = true;
+    p->end_by = clock_mono() + seconds;
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], seconds);
+}
+
+// A refresh under way may have made a new token: it is written down before the end.
+static void on_keeper_end(uv_timer_t *timer)
+{
+    struct cliproxy *p = timer->data;
+
+    if (keeper_busy(p->keeper) == 0 || clock_mono() >= p->end_by)
+        uv_stop(&p->loop);
+}
+
+static void end_keeper(struct cliproxy *p)
+{
+    keeper_drain(p->keeper);
+    uv_timer_start(&p->pause, on_keeper_end, 0, 20);
 }
 
 static void on_async(uv_async_t *async)
@@ -233,7 +83,7 @@ static void on_async(uv_async_t *async)
         reload_look(p->reload);
     // The last worker to end asks for this.
     if (__atomic_load_n(&p->workers_running, __ATOMIC_ACQUIRE) == 0 && p->running)
-        uv_stop(&p->loop);
+        end_keeper(p);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -245,6 +95,8 @@ static void on_signal(uv_signal_t *signal, int number)
     else
         stop(p);
 }
+
+static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 void cliproxy_stop(struct cliproxy *p)
 {
@@ -279,7 +131,8 @@ static void on_worker_end(void *ctx)
     uv_async_send(&p->async);
 }
 
-// --- start -----------------------------------------------------------------------------------------
+// --- start
+// -----------------------------------------------------------------------------------------
 
 // Streams need two descriptors each; the soft limit is often 1024.
 static void raise_descriptor_limit(void)
@@ -294,19 +147,18 @@ static void raise_descriptor_limit(void)
 
 static bool init_loop(struct cliproxy *p)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-
     if (uv_loop_init(&p->loop) < 0)
         return false;
     p->loop_ready = true;
     uv_async_init(&p->loop, &p->async, on_async);
     uv_timer_init(&p->loop, &p->keep_alive);
-    p->async.data = p->keep_alive.data = p;
-    p->open_handles = 2;
+    uv_timer_init(&p->loop, &p->pause);
+    p->async.data = p->keep_alive.data = p->pause.data = p;
+    p->open_handles = 3;
     for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+        uv_signal_start(&p->signals[i], on_signal, signal_numbers[i]);
         p->open_handles++;
     }
     return true;
@@ -368,16 +220,28 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
     return true;
 }
 
+static struct script_shared shared_of(struct cliproxy *p)
+{
+    return (struct script_shared){
+        .log = p->log,
+        .store = p->store,
+        .traces = p->traces,
+        .accounts = p->accounts,
+        .keeper = p->keeper,
+        .sessions = p->sessions,
+    };
+}
+
 static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *error)
 {
     struct worker_options options = {.log = p->log,
-                                     .store = p->store,
+                                     .shared = shared_of(p),
                                      .limits = settings_limits(g->config),
                                      .tls = p->tls,
                                      .address_count = p->plan.count,
-                                     .on_retired = on_retired,
+                                     .on_retired = cliproxy_on_retired,
                                      .on_end = on_worker_end,
-                                     .on_script_error = on_script_error,
+                                     .on_script_error = cliproxy_on_script_error,
                                      .ctx = p};
 
     p->workers = calloc(g->count, sizeof(*p->workers));
@@ -399,14 +263,29 @@ static bool start_workers(struct cliproxy *p, struct generation *g, struct buf *
     return true;
 }
 
+// The folder of token files.  One that cannot be made is no reason not to serve configured keys.
+static bool make_auth_directory(struct cliproxy *p, const struct config *config, struct buf *error)
+{
+    char *directory = config_expand_path(config, "auth-dir");
+    int result = directory && *directory ? atomic_mkdirs(directory) : 0;
+
+    if (result == -ENOTDIR)
+        buf_printf(error, "auth-dir %s is not a directory", directory);
+    else if (result < 0)
+        log_warn(p->log, "auth-dir %s cannot be made: %s", directory, strerror(-result));
+    free(directory);
+    return result != -ENOTDIR;
+}
+
 static bool start(struct cliproxy *p, bool optional, struct buf *error)
 {
+    struct script_shared shared;
     struct config *config = first_config(p, optional, error);
     struct reload_options reload = {.log = p->log,
                                     .config_path = p->config_path,
-                                    .on_ready = on_ready,
-                                    .local = p->options.password ? &p->local : NULL,
-                                    .closed = closed_reason,
+                                    .on_ready = cliproxy_on_ready,
+                                    .local = &p->local,
+                                    .closed = cliproxy_closed_reason,
                                     .ctx = p};
     struct generation *g;
     bool ok = false;
@@ -414,19 +293,26 @@ static bool start(struct cliproxy *p, bool optional, struct buf *error)
     if (!config)
         return false;
     p->drain_seconds = config_number(config, "limits.drain-seconds");
-    p->watcher = watcher_new(&p->loop, p->log, DEBOUNCE, on_change, p);
+    shared = shared_of(p);
+    p->keeper = keeper_new(&p->loop, &shared, cliproxy_on_retired, p);
+    p->watcher = watcher_new(&p->loop, p->log, DEBOUNCE, cliproxy_on_change, p);
     p->reload = reload_new(&p->loop, &reload);
     if (!settings_log(config, p->log))
         buf_puts(error, "no log directory can be written");
-    else if (!p->watcher || !p->reload)
+    else if (!p->watcher || !p->reload || !p->keeper)
         buf_puts(error, "out of memory");
-    else if (listen_plan(config, &p->plan, error) && check_safety(p, config, error) &&
-             settings_tls(config, &p->tls, error) && ports_are_free(p, error)) {
+    else if (make_auth_directory(p, config, error) && listen_plan(config, &p->plan, error) &&
+             check_safety(p, config, error) && settings_tls(config, &p->tls, error) &&
+             ports_are_free(p, error)) {
         g = reload_first(p->reload, config, settings_workers(config), error);
         ok = g && start_workers(p, g, error);
+        if (g)
+            cliproxy_set_keeper_state(p, g);
         if (ok)
-            watch_all(p, config);
-        files_changed(p, config);
+            local_key_create(p->local.key, p->local_key_path, config, cliproxy_port(p), p->log);
+        if (ok)
+            cliproxy_watch(p, config);
+        cliproxy_files_changed(p, config);
         p->config = config_ref(config);
     }
     config_unref(config);
@@ -449,7 +335,11 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     p->config_path = strdup(options->config_path ? options->config_path : "config.yaml");
     p->log = log_new();
     p->store = store_new(0);
-    if (p->config_path && p->log && p->store && upstream_global_init() && init_loop(p)) {
+    p->traces = traces_new(TRACES_BYTES);
+    p->accounts = accounts_new();
+    p->sessions = p->accounts ? sessions_new(p->accounts) : NULL;
+    if (p->config_path && p->log && p->store && p->traces && p->sessions &&
+        upstream_global_init() && init_loop(p)) {
         if (start(p, !options->config_path, &message)) {
             buf_deinit(&message);
             *error = '\0';
@@ -462,7 +352,8 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     return NULL;
 }
 
-// --- run and end -------------------------------------------------------------------------------------
+// --- run and end
+// -------------------------------------------------------------------------------------
 
 static void announce(struct cliproxy *p)
 {
@@ -478,17 +369,39 @@ static void announce(struct cliproxy *p)
         buf_clear(&address);
         buf_puts(&address, "API server listening on ");
         listen_format(&p->plan.addresses[i], p->tls, &address);
-        tell(p, buf_cstr(&address));
+        cliproxy_tell(p, buf_cstr(&address));
     }
     buf_deinit(&address);
-    tell_clients(p, reload_current(p->reload)->config);
+    cliproxy_tell_clients(p, reload_current(p->reload)->config);
     log_flush(p->log);
+}
+
+static void on_accounts_late(uv_timer_t *timer)
+{
+    struct cliproxy *p = timer->data;
+
+    log_warn(p->log, "auth-dir could not be read in %d s; serving without its accounts",
+             FIRST_SCAN_MS / 1000);
+}
+
+// The first request finds the accounts of token files there.
+static void wait_for_accounts(struct cliproxy *p)
+{
+    uv_timer_start(&p->pause, on_accounts_late, FIRST_SCAN_MS, 0);
+    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause) &&
+           !p->draining)
+        uv_run(&p->loop, UV_RUN_ONCE);
+    uv_timer_stop(&p->pause);
 }
 
 int cliproxy_run(struct cliproxy *p)
 {
+    if (!keeper_start(p->keeper))
+        log_error(p->log, "the main thread cannot start its clock");
+    wait_for_accounts(p);
     p->running = true;
     p->workers_running = (int)p->worker_count;
+    p->local.last_seen = clock_mono(); // before anybody can call
     for (size_t i = 0; i < p->worker_count; i++) {
         if (!worker_start(p->workers[i])) {
             log_error(p->log, "cannot start a thread");
@@ -496,10 +409,8 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
-    if (p->options.password) {
-        p->local.last_seen = clock_mono();
+    if (p->options.password)
         uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
-    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);
@@ -513,38 +424,53 @@ int cliproxy_port(const struct cliproxy *p)
 
 static void close_loop(struct cliproxy *p)
 {
+    if (p->keeper)
+        keeper_stop(p->keeper); // tells the reload of states it lets go
     if (p->reload)
         reload_stop(p->reload);
     if (p->watcher)
         watcher_stop(p->watcher);
     uv_close((uv_handle_t *)&p->async, on_handle_closed);
     uv_close((uv_handle_t *)&p->keep_alive, on_handle_closed);
-    for (size_t i = 0; p->options.handle_signals && i < 3; i++)
+    uv_close((uv_handle_t *)&p->pause, on_handle_closed);
+    for (size_t i = 0; p->options.handle_signals && i < 3; i++) {
         uv_close((uv_handle_t *)&p->signals[i], on_handle_closed);
+        // All is served: an impatient second signal must not turn a clean end into a kill.
+        signal(signal_numbers[i], SIG_IGN);
+    }
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
-           (p->watcher && !watcher_closed(p->watcher)))
+           (p->watcher && !watcher_closed(p->watcher)) || (p->keeper && !keeper_closed(p->keeper)))
         uv_run(&p->loop, UV_RUN_ONCE);
+    // File work of tasks that have ended may still be with the thread pool, which comes back here.
+    if (p->keeper)
+        uv_run(&p->loop, UV_RUN_DEFAULT);
 }
 
 void cliproxy_free(struct cliproxy *p)
 {
     if (!p)
         return;
+    local_key_remove(p->local.key, p->local_key_path);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], 0);
     for (size_t i = 0; i < p->worker_count; i++)
         worker_join(p->workers[i]);
     if (p->loop_ready)
         close_loop(p);
+    keeper_free(p->keeper);
     reload_free(p->reload);
     watcher_free(p->watcher);
     if (p->loop_ready)
         uv_loop_close(&p->loop);
     SSL_CTX_free(p->tls);
     config_unref(p->config);
+    sessions_free(p->sessions);
+    accounts_free(p->accounts);
     store_free(p->store);
+    traces_free(p->traces);
     log_free(p->log);
     free(p->workers);
+    free(p->auth_directory);
     free(p->config_path);
     free(p);
 }

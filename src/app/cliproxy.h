@@ -18,7 +18,7 @@ struct cliproxy;
 struct cliproxy_options {
     const char *config_path; // NULL: ./config.yaml, which may be missing
     const char *password;    // opens /keep-alive; unused for 10 s, the proxy ends.  NULL: none
-    bool handle_signals;     // SIGINT and SIGTERM stop, SIGHUP reloads
+    bool handle_signals;     // SIGINT and SIGTERM stop, SIGHUP reloads; all are ignored afterwards
     // What a person at the terminal should know: that the listeners are open, how many accounts
     // there are.  May be NULL.
     void (*on_message)(void *ctx, const char *line);

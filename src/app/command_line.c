@@ -6,11 +6,13 @@
 
 enum flag_id {
     FLAG_CONFIG,
-    FLAG_LOGIN, // the five logins, in the order in which one wins
+    FLAG_LOGIN, // the logins, in the order in which one wins
     FLAG_CODEX_LOGIN,
+    FLAG_CODEX_DEVICE_LOGIN,
     FLAG_CLAUDE_LOGIN,
     FLAG_QWEN_LOGIN,
     FLAG_IFLOW_LOGIN,
+    FLAG_IFLOW_COOKIE,
     FLAG_PROJECT,
     FLAG_NO_BROWSER,
     FLAG_PORT,
@@ -31,9 +33,12 @@ static const struct flag {
     {"login", FLAG_LOGIN, false, "log in to Google for Gemini CLI"},
     {"project_id", FLAG_PROJECT, true, "Google project for --login"},
     {"codex-login", FLAG_CODEX_LOGIN, false, "log in to ChatGPT for Codex"},
+    {"codex-device-login", FLAG_CODEX_DEVICE_LOGIN, false,
+     "the same with a code, for machines without a browser"},
     {"claude-login", FLAG_CLAUDE_LOGIN, false, "log in to Claude"},
     {"qwen-login", FLAG_QWEN_LOGIN, false, "log in to Qwen"},
     {"iflow-login", FLAG_IFLOW_LOGIN, false, "log in to iFlow"},
+    {"iflow-cookie", FLAG_IFLOW_COOKIE, false, "log in to iFlow with the cookie of a browser"},
     {"no-browser", FLAG_NO_BROWSER, false, "print login addresses instead of opening them"},
     {"oauth-callback-port", FLAG_PORT, true, "local port that logins listen on"},
     {"password", FLAG_PASSWORD, true, NULL},
@@ -54,7 +59,9 @@ void command_line_usage(void)
         printf("  %-28s %s\n", name, flags[i].help);
     }
     printf("\ncommands:\n"
-           "  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n",
+           "  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n",
+           "explain MODEL", "who would serve a model now, and what keeps the others from it",
+           "explain --request ID", "why a past request (X-Request-Id) went where it went",
            "scripts list", "list the scripts in use, and which are your own", "scripts eject FILE",
            "write a stock script to scripts-dir, to be edited", "scripts check",
            "compile and verify all scripts", "translate --from D --to D",
@@ -76,6 +83,15 @@ static int usage_error(const char *format, const char *what)
     return 2;
 }
 
+static bool read_port(const char *text, int *port)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+
+    *port = (int)number;
+    return end > text && *end == '\0' && number >= 1 && number <= 65535;
+}
+
 static int set_flag(struct command_line *out, const struct flag *flag, const char *value,
                     enum flag_id *login)
 {
@@ -93,8 +109,7 @@ static int set_flag(struct command_line *out, const struct flag *flag, const cha
         out->no_browser = true;
         break;
     case FLAG_PORT:
-        out->callback_port = atoi(value);
-        if (out->callback_port < 1 || out->callback_port > 65535)
+        if (!read_port(value, &out->callback_port))
             return usage_error("invalid port '%s' for --oauth-callback-port", value);
         break;
     case FLAG_CHECK:
@@ -131,6 +146,10 @@ static int parse_command(int argc, char **argv, struct command_line *out)
     if (strcmp(argv[0], "translate") == 0) {
         out->command = COMMAND_TRANSLATE;
         return translate_parse(argc - 1, argv + 1, &out->translate);
+    }
+    if (strcmp(argv[0], "explain") == 0) {
+        out->command = COMMAND_EXPLAIN;
+        return explain_parse(argc - 1, argv + 1, &out->explain);
     }
     if (strcmp(argv[0], "scripts") != 0)
         return usage_error("unknown command '%s'", argv[0]);

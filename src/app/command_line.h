@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "app/explain_command.h"
 #include "app/translate_command.h"
 
 enum command {
@@ -15,7 +16,8 @@ enum command {
     COMMAND_SCRIPTS_LIST,
     COMMAND_SCRIPTS_EJECT,
     COMMAND_SCRIPTS_CHECK,
-    COMMAND_TRANSLATE
+    COMMAND_TRANSLATE,
+    COMMAND_EXPLAIN
 };
 
 struct command_line {
@@ -28,6 +30,7 @@ struct command_line {
     bool no_browser;
     int callback_port;    // 0: the provider's
     struct translate_options translate; // for COMMAND_TRANSLATE
+    struct explain_options explain;     // for COMMAND_EXPLAIN
 };
 
 // Parses; accepts `-flag` and `--flag`, `-flag value` and `-flag=value`.  0, or the exit code 2 with

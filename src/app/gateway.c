@@ -25,10 +25,15 @@ static void format_latency(double seconds, char *out, size_t size)
         snprintf(out, size, "%u.%02us", n / 100, n % 100);
 }
 
+static int status_of(const struct server_request *req)
+{
+    return req->gone && !req->finished ? 499 : req->status;
+}
+
 static void log_access(struct gateway *g, const struct exchange *x)
 {
     const struct server_request *req = x->req;
-    int status = req->gone && !req->finished ? 499 : req->status;
+    int status = status_of(req);
     double now = clock_mono();
     char latency[32], first[32] = "-";
     struct buf target;
@@ -46,6 +51,34 @@ static void log_access(struct gateway *g, const struct exchange *x)
               (unsigned long long)req->bytes_out, *x->facts.model ? x->facts.model : "-",
               *x->facts.credential ? x->facts.credential : "-");
     buf_deinit(&target);
+}
+
+// Keeps what became of a model call, and of what was refused on the way to one.
+static void keep_trace(struct gateway *g, const struct exchange *x)
+{
+    const struct server_request *req = x->req;
+    double seconds = clock_mono() - req->started;
+    char path[256];
+    struct trace trace = {
+        .id = x->id,
+        .time = clock_wall() - seconds,
+        .seconds = seconds,
+        .first_byte = req->first_out > 0 ? req->first_out - req->started : -1,
+        .status = status_of(req),
+        .method = req->method,
+        .path = path,
+        .dialect = x->facts.dialect,
+        .model = x->facts.model,
+        .provider = x->facts.provider,
+        .credential = x->facts.credential,
+        .steps = x->steps.data,
+        .steps_len = x->steps.len,
+    };
+
+    if (!*x->facts.model && x->steps.len == 0)
+        return;
+    snprintf(path, sizeof(path), "%.*s", (int)req->path_len, req->target);
+    traces_add(g->traces, &trace);
 }
 
 // Request ids tell requests apart in the log; they guard nothing, so a small generator
@@ -69,6 +102,7 @@ static void on_end(struct exchange *x)
     struct gateway *g = x->owner;
 
     log_access(g, x);
+    keep_trace(g, x);
     g->on_exchange_end(g->ctx, x->state, x->script_failed);
 }
 
@@ -81,7 +115,7 @@ static void on_request(void *ctx, struct server_request *req)
     char id[9];
 
     make_id(g, id);
-    if (exchange_start(g->state, req, id, on_end, g))
+    if (exchange_start(g->state, req, id, EXCHANGE_MAIN, on_end, g))
         return;
     server_respond(req, 500, fields, strlen(fields), body, strlen(body));
     server_release(req);

@@ -1,5 +1,5 @@
 // gateway.h - between the server and the scripts: gives each request an id and an exchange with the
-// current state, and writes its access line.
+// current state, writes its access line and keeps its route trace.
 
 #pragma once
 
@@ -7,11 +7,13 @@
 
 #include "base/log.h"
 #include "net/server.h"
+#include "store/traces.h"
 
 struct script_state;
 
 struct gateway {
     struct log *log;
+    struct traces *traces;      // may be NULL
     struct script_state *state; // current
     uint64_t seed;              // of request ids; 0 before the first
     void *ctx;

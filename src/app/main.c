@@ -1,13 +1,16 @@
 // main.c - the program: a thin user of cliproxy.h.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cliproxy.h"
 #include "app/command_line.h"
 #include "app/environment.h"
+#include "app/login_command.h"
 #include "app/scripts_command.h"
 #include "config/config.h"
 
@@ -23,6 +26,18 @@ static const char *config_file(const struct command_line *line)
     return line->config ? line->config : "config.yaml";
 }
 
+// A configuration of defaults under the file's name.
+static struct config *default_config(const char *path)
+{
+    struct config_report report;
+    struct config *config;
+
+    config_report_init(&report);
+    config = config_parse(path, "", 0, &report);
+    config_report_deinit(&report);
+    return config;
+}
+
 // Loads the configuration for a command; prints what is wrong.  NULL when it cannot be used.
 static struct config *load_config(const struct command_line *line)
 {
@@ -35,7 +50,7 @@ static struct config *load_config(const struct command_line *line)
     if (!config && missing && !line->config) {
         config_report_deinit(&report);
         config_report_init(&report);
-        config = config_parse("config.yaml", "", 0, &report);
+        config = default_config(config_file(line));
     }
     if (report.warnings.len > 0)
         fprintf(stderr, "%s", buf_cstr(&report.warnings));
@@ -48,16 +63,24 @@ static struct config *load_config(const struct command_line *line)
 static int run_command(const struct command_line *line)
 {
     struct config *config = load_config(line);
+    bool broken = !config;
     int code = 0;
 
+    // A server may run on what the file was before.
+    if (broken && line->command == COMMAND_EXPLAIN)
+        config = default_config(config_file(line));
     if (!config)
         return 1;
-    if (line->command == COMMAND_SCRIPTS_LIST)
+    if (line->command == COMMAND_EXPLAIN)
+        code = explain_command(config, broken, &line->explain);
+    else if (line->command == COMMAND_SCRIPTS_LIST)
         code = scripts_list(config);
     else if (line->command == COMMAND_SCRIPTS_EJECT)
         code = scripts_eject(config, line->argument);
     else if (line->command == COMMAND_SCRIPTS_CHECK)
         code = scripts_check(config);
+    else if (line->command == COMMAND_LOGIN)
+        code = login_command(config, line);
     else if (line->command == COMMAND_TRANSLATE)
         code = translate_command(config, &line->translate);
     else
@@ -129,12 +152,27 @@ static int serve(const struct command_line *line)
     return code;
 }
 
+// Whoever starts us may have closed standard descriptors.  Their numbers must not go to files and
+// sockets, where a line of the log would end up.
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line;
     struct buf warnings;
-    int code = command_line_parse(argc, argv, &line);
+    int code;
 
+    fill_standard_descriptors();
+    code = command_line_parse(argc, argv, &line);
     if (code != 0)
         return code;
     if (line.command == COMMAND_HELP) {
@@ -151,9 +189,5 @@ int main(int argc, char **argv)
     if (warnings.len > 0)
         fprintf(stderr, "%s", buf_cstr(&warnings));
     buf_deinit(&warnings);
-    if (line.command == COMMAND_LOGIN) {
-        fprintf(stderr, "--%s: this version has no logins yet\n", line.login);
-        return 1;
-    }
     return line.command == COMMAND_SERVE ? serve(&line) : run_command(&line);
 }

@@ -122,6 +122,7 @@ static struct generation *make(const struct reload *r, struct build *b, struct b
                                          .local = r->options.local,
                                          .closed = b->closed,
                                          .states = b->workers,
+                                         .keeper = true,
                                          // The stock scripts alone were verified by the tests.
                                          .verify = bundle_has_overlay(bundle)};
 

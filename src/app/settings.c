@@ -43,25 +43,31 @@ static void directory_of(const char *path, char *out, size_t size)
         snprintf(out, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
+void settings_base(const struct config *config, char *out, size_t size)
+{
+    const char *writable = getenv("WRITABLE_PATH");
+
+    if (!writable || !*writable)
+        writable = getenv("writable_path");
+    if (writable && *writable)
+        snprintf(out, size, "%s", writable);
+    else
+        directory_of(config_path(config), out, size);
+}
+
 bool settings_log(const struct config *config, struct log *log)
 {
     struct log_options options = {
         .level = config_bool(config, "debug") ? LOG_DEBUG : LOG_INFO,
         .directory_max_bytes = (size_t)config_int(config, "logs-max-total-size-mb") << 20,
     };
-    const char *writable = getenv("WRITABLE_PATH");
     char base[1024], directory[1100], fallback[1100];
     char *auth;
     bool ok;
 
     if (!config_bool(config, "logging-to-file"))
         return log_configure(log, &options);
-    if (!writable || !*writable)
-        writable = getenv("writable_path");
-    if (writable && *writable)
-        snprintf(base, sizeof(base), "%s", writable);
-    else
-        directory_of(config_path(config), base, sizeof(base));
+    settings_base(config, base, sizeof(base));
     snprintf(directory, sizeof(directory), "%s/logs", base);
     auth = config_expand_path(config, "auth-dir");
     snprintf(fallback, sizeof(fallback), "%s/logs", auth ? auth : ".");
@@ -97,7 +103,7 @@ static size_t count_entries(const struct config *config, const char *list)
     return node && node->type == CONFIG_LIST ? node->count : 0;
 }
 
-void settings_summary(const struct config *config, char *line, size_t size)
+void settings_summary(const struct config *config, size_t files, char *line, size_t size)
 {
     size_t google = count_entries(config, "generative-language-api-key") +
                     count_entries(config, "gemini-api-key");
@@ -106,9 +112,9 @@ void settings_summary(const struct config *config, char *line, size_t size)
     size_t compatible = count_entries(config, "openai-compatibility");
 
     snprintf(line, size,
-             "server clients and configuration updated: %zu clients (0 auth files + %zu GL API keys "
+             "server clients and configuration updated: %zu clients (%zu auth files + %zu GL API keys "
              "+ %zu Claude API keys + %zu Codex keys + %zu OpenAI-compat)",
-             google + claude + codex + compatible, google, claude, codex, compatible);
+             files + google + claude + codex + compatible, files, google, claude, codex, compatible);
 }
 
 // What tells one version of a file from another, mixed into one number.

@@ -5,45 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/arguments.h"
 #include "app/reload.h"
 #include "script/bundle.h"
 #include "script/offline.h"
 
 enum { INPUT_MAX = 64 * 1024 * 1024, OUTPUT_MAX = 256 * 1024 * 1024, PIECE = 64 * 1024 };
 
-static const char *const dialects[] = {"chat",      "responses", "codex",
-                                       "anthropic", "gemini",    "gemini_cli"};
+static const char *const dialects[] = {"chat",   "responses",  "codex", "anthropic",
+                                       "gemini", "gemini_cli", NULL};
 
 static int usage_error(const char *format, const char *what)
 {
     fprintf(stderr, format, what);
     fprintf(stderr, "\nusage: cli-proxy-api translate --from DIALECT --to DIALECT [--response | "
                     "--stream] [--model NAME] [FILE]\ndialects:");
-    for (size_t i = 0; i < sizeof(dialects) / sizeof(*dialects); i++)
+    for (size_t i = 0; dialects[i]; i++)
         fprintf(stderr, " %s", dialects[i]);
     fprintf(stderr, "\n");
     return 2;
-}
-
-static bool is_dialect(const char *name)
-{
-    for (size_t i = 0; i < sizeof(dialects) / sizeof(*dialects); i++)
-        if (strcmp(dialects[i], name) == 0)
-            return true;
-    return false;
-}
-
-// The value of an option: behind `=`, or the next argument.  NULL when it is another option;
-// `*value` is NULL when the value is missing.
-static bool takes_value(const char *name, int argc, char **argv, int *i, const char **value)
-{
-    const char *given = argv[*i];
-    size_t len = strlen(name);
-
-    if (strncmp(given, name, len) != 0 || (given[len] != '\0' && given[len] != '='))
-        return false;
-    *value = given[len] == '=' ? given + len + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-    return true;
 }
 
 static int set_mode(struct translate_options *out, const char *mode)
@@ -74,11 +54,11 @@ static int parse_one(int argc, char **argv, int *i, struct translate_options *ou
         return set_mode(out, "stream");
     if (given[0] != '-' || strcmp(given, "-") == 0)
         return set_file(out, given);
-    if (takes_value("--from", argc, argv, i, value))
+    if (arguments_take_value("--from", argc, argv, i, value))
         out->from = *value;
-    else if (takes_value("--to", argc, argv, i, value))
+    else if (arguments_take_value("--to", argc, argv, i, value))
         out->to = *value;
-    else if (takes_value("--model", argc, argv, i, value))
+    else if (arguments_take_value("--model", argc, argv, i, value))
         out->model = *value;
     else
         return usage_error("unknown option '%s'", given);
@@ -96,9 +76,9 @@ int translate_parse(int argc, char **argv, struct translate_options *out)
     }
     if (!out->from || !out->to)
         return usage_error("%s", "--from and --to are needed");
-    if (!is_dialect(out->from))
+    if (!arguments_is_one_of(out->from, dialects))
         return usage_error("'%s' is not a dialect", out->from);
-    if (!is_dialect(out->to))
+    if (!arguments_is_one_of(out->to, dialects))
         return usage_error("'%s' is not a dialect", out->to);
     if (out->file && strcmp(out->file, "-") == 0)
         out->file = NULL;
@@ -157,8 +137,8 @@ static bool print(FILE *file, const struct buf *text)
 
 int translate_command(struct config *config, const struct translate_options *options)
 {
-    struct offline_job job = {.from = options->from, .to = options->to, .mode = options->mode,
-                              .model = options->model};
+    struct offline_job job = {
+        .from = options->from, .to = options->to, .mode = options->mode, .model = options->model};
     struct buf text, out, notes;
     struct bundle *b = NULL;
     bool fine = false;

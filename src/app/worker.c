@@ -24,11 +24,6 @@ struct orders {
     double drain_seconds;
 };
 
-struct old_state {
-    struct list node;
-    struct script_state *state;
-};
-
 struct worker {
     struct log *log;
     uv_loop_t loop;
@@ -42,55 +37,15 @@ struct worker {
     struct server *server;
     struct upstream *upstream;
     struct script_host *host;
-    struct gateway gateway; // holds the current state
-    struct list old_states; // whose tasks have not all ended
+    struct states states;
+    struct gateway gateway; // serves with the current state
     bool busy, trimmed;     // since the last look
     bool draining, stopping, closing;
     double drain_deadline;
-    void (*on_retired)(void *ctx);
     void (*on_end)(void *ctx);
     void (*on_script_error)(void *ctx);
     void *ctx;
 };
-
-// --- states ------------------------------------------------------------------------------------
-
-static void release_state(struct worker *w, struct script_state *state)
-{
-    generation_release(generation_of(state), state);
-    if (w->on_retired)
-        w->on_retired(w->ctx);
-}
-
-// Frees the states of former generations that nothing runs on any more.
-static void retire_states(struct worker *w)
-{
-    list_each(node, next, &w->old_states) {
-        struct old_state *old = list_entry(node, struct old_state, node);
-
-        if (state_tasks(old->state) > 0)
-            continue;
-        list_remove(&old->node);
-        release_state(w, old->state);
-        free(old);
-    }
-}
-
-static void replace_state(struct worker *w, struct script_state *state)
-{
-    struct old_state *old = malloc(sizeof(*old));
-
-    host_attach(w->host, state);
-    if (!old) {
-        // Out of memory: keep serving with what there is, and drop the new one.
-        release_state(w, state);
-        return;
-    }
-    old->state = w->gateway.state;
-    w->gateway.state = state;
-    list_append(&w->old_states, &old->node);
-    retire_states(w);
-}
 
 // --- the loop ----------------------------------------------------------------------------------
 
@@ -99,8 +54,8 @@ static void on_pass(void *ctx)
     struct worker *w = ctx;
 
     server_flush(w->server);
-    if (!list_empty(&w->old_states))
-        retire_states(w);
+    if (!list_empty(&w->states.old))
+        states_retire(&w->states);
     log_flush(w->log);
 }
 
@@ -115,44 +70,26 @@ static void on_exchange_end(void *ctx, struct script_state *state, bool script_f
     w->trimmed = false;
 }
 
+// The sanitizers replace malloc; glibc's own would be set up here, by two threads at once.
+static void trim_heap(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    malloc_trim(0);
+#endif
+}
+
 // Gives memory back after a while without requests.
 static void on_trim(uv_timer_t *timer)
 {
     struct worker *w = timer->data;
 
     if (!w->busy && !w->trimmed && !w->closing) {
-        state_collect(w->gateway.state);
+        state_collect(w->states.current);
         upstream_trim(w->upstream);
-        malloc_trim(0);
+        trim_heap();
         w->trimmed = true;
     }
     w->busy = false;
-}
-
-static size_t tasks_left(const struct worker *w)
-{
-    size_t n = state_tasks(w->gateway.state);
-
-    list_each(node, next, &w->old_states)
-        n += state_tasks(list_entry(node, struct old_state, node)->state);
-    return n;
-}
-
-// Tasks that go on without their client would keep the worker from ending.
-static void cancel_tasks(struct worker *w)
-{
-    state_cancel(w->gateway.state);
-    list_each(node, next, &w->old_states)
-        state_cancel(list_entry(node, struct old_state, node)->state);
-}
-
-// Lets all states go while what their objects use (the upstream client) is still there.
-static void release_states(struct worker *w)
-{
-    retire_states(w);
-    if (w->gateway.state)
-        release_state(w, w->gateway.state);
-    w->gateway.state = NULL;
 }
 
 // Drain, then stop, then close: each step waits for the one before it.
@@ -165,14 +102,16 @@ static void on_drain(uv_timer_t *timer)
             return;
         w->stopping = true;
         server_stop(w->server);
-        cancel_tasks(w);
+        states_cancel(&w->states); // some go on without their client
     }
-    if (!w->closing && tasks_left(w) == 0) {
+    if (!w->closing && states_tasks(&w->states) == 0) {
         w->closing = true;
         uv_mutex_lock(&w->lock);
         w->ended = true;
         uv_mutex_unlock(&w->lock);
-        release_states(w);
+        // What their objects use, the upstream client, is still there.
+        states_release(&w->states);
+        w->gateway.state = NULL;
         upstream_stop(w->upstream);
         host_stop(w->host);
         uv_close((uv_handle_t *)&w->async, NULL);
@@ -202,8 +141,10 @@ static void on_orders(uv_async_t *async)
     orders = w->orders;
     memset(&w->orders, 0, sizeof(w->orders));
     uv_mutex_unlock(&w->lock);
-    if (orders.state)
-        replace_state(w, orders.state);
+    if (orders.state) {
+        states_replace(&w->states, orders.state);
+        w->gateway.state = w->states.current;
+    }
     if (orders.limits_set)
         server_set_limits(w->server, &orders.limits);
     if (orders.tls_set) {
@@ -284,23 +225,27 @@ struct worker *worker_new(const struct worker_options *options, struct script_st
         generation_release(generation_of(state), state);
         return NULL;
     }
-    list_init(&w->old_states);
+    states_init(&w->states, options->on_retired, options->ctx);
     w->log = options->log;
-    w->on_retired = options->on_retired;
     w->on_end = options->on_end;
     w->on_script_error = options->on_script_error;
     w->ctx = options->ctx;
-    w->gateway = (struct gateway){
-        .log = options->log, .state = state, .ctx = w, .on_exchange_end = on_exchange_end};
+    w->gateway = (struct gateway){.log = options->log,
+                                  .traces = options->shared.traces,
+                                  .ctx = w,
+                                  .on_exchange_end = on_exchange_end};
     handler = gateway_handler(&w->gateway);
     w->server = server_new(&w->loop, options->log, &options->limits, &handler);
     w->upstream = upstream_new(&w->loop, options->log);
-    w->host = host_new(&w->loop, w->upstream, options->log, options->store, on_pass, w);
+    w->host = host_new(&w->loop, w->upstream, &options->shared, on_pass, w);
     if (!w->server || !w->upstream || !w->host) {
         buf_puts(error, "out of memory");
+        states_discard(&w->states, state);
         goto fail;
     }
-    host_attach(w->host, state);
+    w->states.host = w->host;
+    states_replace(&w->states, state);
+    w->gateway.state = state;
     server_set_tls(w->server, options->tls);
     if (!listen_all(w, addresses, options->address_count, error))
         goto fail;
@@ -314,8 +259,11 @@ fail:
 
 bool worker_start(struct worker *w)
 {
-    w->started = uv_thread_create(&w->thread, run, w) == 0;
-    return w->started;
+    w->started = true; // the thread looks at it
+    if (uv_thread_create(&w->thread, run, w) == 0)
+        return true;
+    w->started = false;
+    return false;
 }
 
 void worker_set_state(struct worker *w, struct script_state *state,
@@ -330,7 +278,7 @@ void worker_set_state(struct worker *w, struct script_state *state,
     w->orders.limits_set = true;
     post_orders(w);
     if (unused)
-        release_state(w, unused); // replaced before the worker saw it
+        states_discard(&w->states, unused); // replaced before the worker saw it
 }
 
 void worker_set_tls(struct worker *w, SSL_CTX *tls)
@@ -365,9 +313,9 @@ void worker_join(struct worker *w)
     upstream_free(w->upstream);
     host_free(w->host);
     if (w->orders.state)
-        release_state(w, w->orders.state);
+        states_discard(&w->states, w->orders.state);
     SSL_CTX_free(w->orders.tls);
-    assert(!w->gateway.state && list_empty(&w->old_states));
+    assert(!w->states.current && list_empty(&w->states.old));
     uv_mutex_destroy(&w->lock);
     uv_loop_close(&w->loop);
     free(w);

@@ -13,13 +13,13 @@
 #include "net/upstream.h"
 #include "script/generation.h"
 #include "script/host.h"
-#include "store/store.h"
+#include "script/states.h"
 
 struct worker;
 
 struct worker_options {
     struct log *log;
-    struct store *store;
+    struct script_shared shared;
     struct server_limits limits;
     SSL_CTX *tls; // NULL: plain
     size_t address_count;

@@ -1,4 +1,4 @@
-// json_scan.h - the validating scanner under json.h; internal to the JSON files and their binding.
+// json_scan.h - the validating scanner under json.h; internal to the codecs and their binding.
 //
 // A scan walks one complete text.  Functions advance `at`; on failure they return false with
 // `message` set and `at` on the offending byte.

@@ -85,14 +85,20 @@ void redact_target(struct buf *out, const char *target)
     }
 }
 
-void redact_field(struct buf *out, const char *name, const char *value)
+bool redact_is_secret(const char *name)
 {
     static const char *const words[] = {"authorization", "api-key", "apikey",         "token",
                                         "secret",        "cookie",  "management-key", NULL};
+
+    return holds_any(name, words);
+}
+
+void redact_field(struct buf *out, const char *name, const char *value)
+{
     const char *space = strchr(value, ' ');
     char mask[32];
 
-    if (!holds_any(name, words)) {
+    if (!redact_is_secret(name)) {
         append_plain(out, value, strlen(value));
         return;
     }

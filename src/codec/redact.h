@@ -12,5 +12,8 @@
 // `state`.  Control characters become `?`.
 void redact_target(struct buf *out, const char *target);
 
+// True for names of headers whose values are secrets.
+bool redact_is_secret(const char *name);
+
 // Appends a header value, masked when the name says that it is a secret.
 void redact_field(struct buf *out, const char *name, const char *value);

@@ -137,7 +137,7 @@ static const struct config_rule routing[] = {
      .type = RULE_ENUM,
      .fallback = "round-robin",
      .choices = "round-robin|weighted-round-robin|fill-first"},
-    BOOL("session-affinity", "false"),
+    BOOL("session-affinity", "true"),
     {.key = "session-affinity-ttl", .type = RULE_DURATION, .fallback = "1h"},
     END,
 };

@@ -22,6 +22,8 @@ static void try_free(struct connection *c)
 
     if (!c->handle_closed || c->open)
         return;
+    if (c->upgrade)
+        upgrade_over(c);
     body_end(c);
     list_remove(&c->link);
     s->connection_count--;
@@ -107,7 +109,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 void connection_update_reading(struct connection *c)
 {
-    bool want = c->backlog.len < BACKLOG_MAX && c->phase != PHASE_CLOSED;
+    bool want = c->backlog.len < BACKLOG_MAX && c->phase != PHASE_CLOSED &&
+                !(c->phase == PHASE_UPGRADED && upgrade_ended(c));
 
     if (want == c->reading || c->phase == PHASE_CLOSED)
         return;
@@ -120,6 +123,8 @@ void connection_update_reading(struct connection *c)
 
 void connection_end_of_input(struct connection *c)
 {
+    if (c->phase == PHASE_UPGRADED && upgrade_end_of_input(c))
+        return;
     // A client that closes its side has left, unless its whole answer is on the way already.
     if (c->phase == PHASE_LAST || (c->req.finished && connection_pending(c) > 0)) {
         c->keep_alive = false;
@@ -142,6 +147,8 @@ static size_t take(struct connection *c, const char *bytes, size_t n)
             used += head_take(c, bytes + used, n - used);
         } else if (c->phase == PHASE_REQUEST && body_takes(c) && used < n) {
             used += body_take(c, bytes + used, n - used);
+        } else if (c->phase == PHASE_UPGRADED && upgrade_takes(c) && used < n) {
+            used += upgrade_take(c, bytes + used, n - used);
         } else if (c->phase == PHASE_REQUEST && c->announce) {
             c->announce = false;
             c->server->handler.on_request(c->server->handler.ctx, &c->req);
@@ -150,7 +157,7 @@ static size_t take(struct connection *c, const char *bytes, size_t n)
         }
     }
     c->feeding = false;
-    return c->phase == PHASE_HEAD || c->phase == PHASE_REQUEST ? used : n;
+    return c->phase <= PHASE_UPGRADED ? used : n;
 }
 
 void connection_feed(struct connection *c, const char *bytes, size_t n)
@@ -159,7 +166,8 @@ void connection_feed(struct connection *c, const char *bytes, size_t n)
 
     if (c->phase == PHASE_LINGER) {
         c->drained += n;
-        if (c->drained > LINGER_BYTES)
+        // A message may be large: its sender hears why it is refused once it is through.
+        if (c->drained > LINGER_BYTES && !c->upgrade)
             connection_break(c);
         return;
     }
@@ -184,6 +192,8 @@ void connection_resume(struct connection *c)
     buf_consume(&c->backlog, used < c->backlog.len ? used : c->backlog.len);
     if (c->backlog.len == 0)
         buf_deinit(&c->backlog);
+    if (c->phase == PHASE_UPGRADED && c->backlog.len == 0 && upgrade_ended(c))
+        connection_break(c);
     connection_update_reading(c);
 }
 
@@ -209,6 +219,17 @@ static void forget_request(struct connection *c)
                                    .tls = c->tls != NULL,
                                    .body = body};
     c->wanted = c->expects = c->chunked = c->message_done = false;
+}
+
+// Gives back what the next request can have again.
+static void drop_buffers(struct connection *c)
+{
+    buf_deinit(&c->head);
+    buf_deinit(&c->req.body);
+    free(c->fields);
+    c->fields = NULL;
+    c->field_cap = 0;
+    c->req.fields = NULL;
 }
 
 void server_want_body(struct server_request *req)
@@ -271,6 +292,11 @@ void server_release(struct server_request *req)
         return;
     c->served = true;
     c->since = clock_mono();
+    if (c->upgrade) {
+        drop_buffers(c);
+        upgrade_begin(c);
+        return;
+    }
     if (c->server->draining) {
         c->phase = PHASE_LAST;
         connection_mark_dirty(c);
@@ -333,7 +359,8 @@ static bool output_stalled(struct connection *c, double now)
         c->queue_seen = queue;
         c->last_output = now;
     }
-    return now - c->last_output > c->server->limits.write_seconds;
+    return now - c->last_output > (c->phase == PHASE_UPGRADED ? upgrade_write_seconds(c)
+                                                              : c->server->limits.write_seconds);
 }
 
 static void tick_head(struct connection *c, double now)
@@ -346,14 +373,9 @@ static void tick_head(struct connection *c, double now)
                now - c->since > (c->served ? l->idle_seconds : l->head_seconds)) {
         connection_break(c);
     } else if (c->head.len == 0 && c->head.cap > 0 && now - c->since > 1) {
-        // Idle for a while: give back what the next request can have again.
-        buf_deinit(&c->head);
-        buf_deinit(&c->req.body);
+        // Idle for a while.
         buf_deinit(&c->out);
-        free(c->fields);
-        c->fields = NULL;
-        c->field_cap = 0;
-        c->req.fields = NULL;
+        drop_buffers(c);
         if (c->tls)
             tls_trim(c);
     }
@@ -370,6 +392,8 @@ void connection_tick(struct connection *c, double now)
             connection_break(c);
     } else if (c->phase == PHASE_HEAD && connection_pending(c) == 0) {
         tick_head(c, now);
+    } else if (c->phase == PHASE_UPGRADED) {
+        upgrade_tick(c, now);
     } else if (c->phase == PHASE_REQUEST && c->wanted && body_takes(c) &&
                now - c->last_input > c->server->limits.body_seconds) {
         body_fail(c, SERVER_BODY_TIMED_OUT);

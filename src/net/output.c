@@ -22,6 +22,13 @@ size_t connection_pending(const struct connection *c)
     return c->out.len + (c->writing ? c->handle.write_queue_size : 0);
 }
 
+void connection_queued(struct connection *c)
+{
+    if (connection_pending(c) > c->server->limits.output_high)
+        c->blocked = true;
+    connection_mark_dirty(c);
+}
+
 static void on_written(uv_write_t *req, int status)
 {
     struct connection *c = req->data;
@@ -126,7 +133,10 @@ static void after_output(struct connection *c)
         c->blocked = false;
         if (c->backlog.len > 0)
             server_schedule(c->server, c);
-        connection_changed(c);
+        if (c->phase == PHASE_UPGRADED)
+            upgrade_writable_again(c);
+        else
+            connection_changed(c);
     }
 }
 

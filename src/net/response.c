@@ -16,6 +16,8 @@
 static const char *reason(int status)
 {
     switch (status) {
+    case 101:
+        return "Switching Protocols";
     case 200:
         return "OK";
     case 201:
@@ -158,9 +160,7 @@ static void note_output(struct connection *c, size_t n)
     c->req.bytes_out += n;
     if (n > 0 && c->req.first_out == 0)
         c->req.first_out = clock_mono();
-    if (connection_pending(c) > c->server->limits.output_high)
-        c->blocked = true;
-    connection_mark_dirty(c);
+    connection_queued(c);
 }
 
 static void finish(struct connection *c)
@@ -266,6 +266,19 @@ void server_finish(struct server_request *req)
         fail(c);
     else
         finish(c);
+}
+
+bool response_switch(struct connection *c, const char *fields, size_t n)
+{
+    if (!begin(c, 101))
+        return false;
+    c->keep_alive = true;
+    c->chunked = false;
+    if (!put_head(c, 101, fields, n, -1))
+        return false;
+    c->req.finished = true;
+    connection_queued(c);
+    return true;
 }
 
 bool server_writable(const struct server_request *req)

@@ -118,7 +118,7 @@ struct connection *server_adopt(struct server *s, int fd, const struct sockaddr 
     return connection_new(s, fd, peer);
 }
 
-static int open_socket(const struct sockaddr *address, int port)
+static int open_socket(const struct sockaddr *address, int port, bool shared)
 {
     struct sockaddr_storage copy = {0};
     bool v6 = address->sa_family == AF_INET6;
@@ -135,7 +135,7 @@ static int open_socket(const struct sockaddr *address, int port)
         ((struct sockaddr_in *)&copy)->sin_port = htons((uint16_t)port);
     // Accepted sockets inherit TCP_NODELAY.
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+        (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
         (!v6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
         bind(fd, (struct sockaddr *)&copy, len) == 0 && listen(fd, BACKLOG) == 0)
@@ -156,14 +156,14 @@ static int bound_port(int fd)
                                                : ((struct sockaddr_in *)&address)->sin_port);
 }
 
-int server_listen(struct server *s, const struct sockaddr *address, int *port)
+static int listen_on(struct server *s, const struct sockaddr *address, int *port, bool shared)
 {
     struct listener *l;
     int result, fd;
 
     if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
         return UV_EAFNOSUPPORT;
-    fd = open_socket(address, *port);
+    fd = open_socket(address, *port, shared);
     if (fd < 0)
         return fd;
     l = calloc(1, sizeof(*l));
@@ -183,6 +183,16 @@ int server_listen(struct server *s, const struct sockaddr *address, int *port)
     list_append(&s->listeners, &l->link);
     s->handles++;
     return uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+}
+
+int server_listen(struct server *s, const struct sockaddr *address, int *port)
+{
+    return listen_on(s, address, port, true);
+}
+
+int server_listen_alone(struct server *s, const struct sockaddr *address, int *port)
+{
+    return listen_on(s, address, port, false);
 }
 
 // --- what goes on later ---
@@ -288,6 +298,8 @@ void server_drain(struct server *s)
 
         if (connection_is_idle(c))
             connection_break(c);
+        else if (c->phase == PHASE_UPGRADED)
+            upgrade_drain(c);
     }
 }
 
@@ -298,7 +310,8 @@ size_t server_busy(const struct server *s)
     for (const struct list *it = s->connections.next; it != &s->connections; it = it->next) {
         const struct connection *c = list_entry(it, struct connection, link);
 
-        if (!c->open && c->phase != PHASE_CLOSED && connection_pending(c) > 0)
+        if (!c->open && c->phase != PHASE_CLOSED &&
+            (connection_pending(c) > 0 || (c->phase == PHASE_UPGRADED && upgrade_busy(c))))
             busy++;
     }
     return busy;
@@ -325,7 +338,11 @@ void server_stop(struct server *s)
     uv_close((uv_handle_t *)&s->tick, on_handle_closed);
     uv_close((uv_handle_t *)&s->idle, on_handle_closed);
     list_each(it, next, &s->connections) {
-        connection_break(list_entry(it, struct connection, link));
+        struct connection *c = list_entry(it, struct connection, link);
+
+        if (c->phase == PHASE_UPGRADED)
+            upgrade_stop(c);
+        connection_break(c);
     }
 }
 

@@ -10,7 +10,7 @@
 // (Not seen while more than 64 KiB of its input wait unparsed: then nothing is read.)
 //
 // Targets are origin form only, `*` for OPTIONS; trailers are refused; an Upgrade is an ordinary
-// request.  The process has to ignore SIGPIPE.
+// request unless it is answered with upgrade_accept() (upgrade.h).  The process has to ignore SIGPIPE.
 
 #pragma once
 
@@ -95,6 +95,9 @@ struct server *server_new(uv_loop_t *loop, struct log *log, const struct server_
 // `*port` may be 0 for any free one; it is set to the one bound.
 int server_listen(struct server *s, const struct sockaddr *address, int *port);
 
+// The same for a port that is not shared: UV_EADDRINUSE when anybody listens there.
+int server_listen_alone(struct server *s, const struct sockaddr *address, int *port);
+
 // New connections speak TLS with this context (NULL: plain).  Running ones keep theirs.
 void server_set_tls(struct server *s, SSL_CTX *tls);
 void server_set_limits(struct server *s, const struct server_limits *limits);
@@ -102,7 +105,7 @@ void server_set_limits(struct server *s, const struct server_limits *limits);
 // Closes the listeners and idle connections; further responses carry `Connection: close`.
 void server_drain(struct server *s);
 
-// Requests not yet released, plus connections with output pending.
+// Requests not yet released, plus connections with output pending and upgraded ones at work.
 size_t server_busy(const struct server *s);
 size_t server_connections(const struct server *s);
 

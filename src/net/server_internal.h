@@ -7,6 +7,7 @@
 //   response.c      response heads, bodies, chunks
 //   output.c        writing to the socket, back-pressure
 //   connection_tls.c  TLS between the socket and the connection
+//   upgrade.c       connections that have left HTTP (upgrade.h)
 
 #pragma once
 
@@ -29,13 +30,15 @@
 
 struct content;
 struct tls_session;
+struct upgrade;
 
 enum phase {
-    PHASE_HEAD,    // waits for, or collects, a request head
-    PHASE_REQUEST, // from a complete head until the user has released the request
-    PHASE_LAST,    // the last response is complete; its output has to leave
-    PHASE_LINGER,  // our side is shut down; input is dropped so that the client can read
-    PHASE_CLOSED   // the handle is closing or closed
+    PHASE_HEAD,     // waits for, or collects, a request head
+    PHASE_REQUEST,  // from a complete head until the user has released the request
+    PHASE_UPGRADED, // it speaks WebSocket
+    PHASE_LAST,     // the last response is complete; its output has to leave
+    PHASE_LINGER,   // our side is shut down; input is dropped so that the client can read
+    PHASE_CLOSED    // the handle is closing or closed
 };
 
 // Where head_scan() is within the lines of a head.
@@ -81,6 +84,7 @@ struct connection {
     enum phase phase;
     llhttp_t parser;
     struct tls_session *tls;
+    struct upgrade *upgrade; // NULL while it speaks HTTP
     double since;       // when the phase, or the head, began
     double last_input;  // last byte read
     double last_output; // last progress of pending output
@@ -181,6 +185,9 @@ void connection_flush(struct connection *c);
 void connection_mark_dirty(struct connection *c);
 size_t connection_pending(const struct connection *c);
 
+// Bytes were added to `out`: notes whether that is too much, and has them flushed.
+void connection_queued(struct connection *c);
+
 // What the kernel takes at once: a count, maybe 0, or a negative libuv code.
 ssize_t connection_try_write(struct connection *c, const uv_buf_t *bufs, unsigned int count);
 
@@ -188,6 +195,31 @@ ssize_t connection_try_write(struct connection *c, const uv_buf_t *bufs, unsigne
 
 void response_refuse(struct connection *c, int status);
 void response_continue(struct connection *c);
+
+// Queues a 101 response with these fields.  False when there is nobody to answer.
+bool response_switch(struct connection *c, const char *fields, size_t n);
+
+// --- upgrade.c: for connections with an `upgrade` ---
+
+// The request that asked for it is released.
+void upgrade_begin(struct connection *c);
+
+// The connection is closed: tells the user and frees the upgrade.
+void upgrade_over(struct connection *c);
+void upgrade_drain(struct connection *c);
+void upgrade_stop(struct connection *c);
+bool upgrade_busy(const struct connection *c);
+bool upgrade_takes(const struct connection *c);
+
+// Takes one event at most; how many bytes were used.
+size_t upgrade_take(struct connection *c, const char *bytes, size_t n);
+
+// The client has closed its side.  True while something it sent before has to be read.
+bool upgrade_end_of_input(struct connection *c);
+bool upgrade_ended(const struct connection *c);
+void upgrade_writable_again(struct connection *c);
+void upgrade_tick(struct connection *c, double now);
+double upgrade_write_seconds(const struct connection *c);
 
 // --- connection_tls.c ---
 

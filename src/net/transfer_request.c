@@ -125,6 +125,10 @@ CURLcode call_set_request(struct call *c, const struct transfer_request *request
     rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_NOPROXY, no_proxy);
     if (c->up->env.resolve) // each multi handle has to learn them
         rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_RESOLVE, c->up->env.resolve);
+    if (c->up->env.connect_to) // a proxy is told the name
+        rc = rc ? rc
+                : curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO,
+                                   *c->proxy ? NULL : c->up->env.connect_to);
     return rc ? rc
               : curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS,
                                  (long)(c->connect_seconds * 1000) + 1);

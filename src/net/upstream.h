@@ -56,8 +56,9 @@ struct transfer {
     void (*on_change)(struct transfer *t); // head, bytes or end arrived
 };
 
-// `log` may be NULL.  Reads SSL_CERT_FILE (private CA) and CLIPROXY_RESOLVE (`host:port:address`
-// list separated by commas, like curl's --resolve, for tests) from the environment once.
+// `log` may be NULL.  Reads SSL_CERT_FILE (private CA) and CLIPROXY_RESOLVE from the environment
+// once.  The latter is for tests: a list separated by commas of `host:port:address`, like curl's
+// --resolve, or `host:port:address:port`, which leads to another port; there host may be `*`.
 struct upstream *upstream_new(uv_loop_t *loop, struct log *log);
 
 // Cancels all transfers' network activity and closes connections; free after the loop ran until

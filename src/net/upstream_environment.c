@@ -54,6 +54,33 @@ static bool read_no_proxy(struct upstream_environment *env)
     return env->no_proxy != NULL;
 }
 
+// True when an entry has a port behind its address: `host:port:address:port`.
+static bool names_port(const char *entry)
+{
+    const char *address = strchr(entry, ':');
+
+    address = address ? strchr(address + 1, ':') : NULL;
+    if (!address)
+        return false;
+    address++;
+    if (*address == '[')
+        return strstr(address, "]:") != NULL;
+    return strchr(address, ':') && strchr(address, ':') == strrchr(address, ':');
+}
+
+static bool add_resolve(struct upstream_environment *env, const char *entry)
+{
+    bool elsewhere = names_port(entry);
+    struct curl_slist **list = elsewhere ? &env->connect_to : &env->resolve;
+    // To curl an empty name stands for every host there.
+    struct curl_slist *longer =
+        curl_slist_append(*list, entry + (elsewhere && strncmp(entry, "*:", 2) == 0));
+
+    if (longer)
+        *list = longer;
+    return longer != NULL;
+}
+
 static bool read_resolve(struct upstream_environment *env)
 {
     const char *at = getenv("CLIPROXY_RESOLVE");
@@ -61,13 +88,11 @@ static bool read_resolve(struct upstream_environment *env)
     while (at && *at) {
         size_t len = strcspn(at, ",");
         char *entry = strndup(at, len);
-        struct curl_slist *list = entry && len ? curl_slist_append(env->resolve, entry) : NULL;
+        bool added = entry && (!len || add_resolve(env, entry));
 
         free(entry);
-        if (len && !list)
+        if (!added)
             return false;
-        if (list)
-            env->resolve = list;
         at += len + (at[len] == ',');
     }
     return true;
@@ -95,6 +120,7 @@ void upstream_environment_deinit(struct upstream_environment *env)
     free(env->no_proxy);
     free(env->checked_proxy);
     curl_slist_free_all(env->resolve);
+    curl_slist_free_all(env->connect_to);
     *env = (struct upstream_environment){0};
 }
 

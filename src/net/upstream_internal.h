@@ -16,7 +16,8 @@ struct upstream_environment {
     char *ca_file;
     char *http_proxy, *https_proxy;
     char *no_proxy;             // what bypasses the two, this machine included; never NULL
-    struct curl_slist *resolve; // fixed addresses
+    struct curl_slist *resolve;    // fixed addresses
+    struct curl_slist *connect_to; // fixed addresses and ports
     char *checked_proxy;        // the proxy URL last found good, so that it is not parsed again
 };
 

@@ -1,5 +1,7 @@
 #include "script/exchange.h"
 
+#include <assert.h>
+#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 #include "script/host.h"
 #include "script/state.h"
 #include "script/task.h"
+#include "store/traces.h"
 
 static const char fallback_body[] =
     "{\"error\":{\"message\":\"internal error\",\"type\":\"server_error\",\"param\":null,"
@@ -20,13 +23,18 @@ struct call {
     const char *function, *problem;
 };
 
-// main.handle(client) or main.failed(client, problem): pushed as values of a task's coroutine.
+// main.handle(client), main.failed(client, problem) or handler(client): pushed as values of a
+// task's coroutine.
 static int l_prepare_call(lua_State *L)
 {
     const struct call *call = lua_touserdata(L, 1);
 
-    state_push_module(L, "main");
-    lua_getfield(L, -1, call->function);
+    if (call->exchange->handler == EXCHANGE_MAIN) {
+        state_push_module(L, "main");
+        lua_getfield(L, -1, call->function);
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, call->exchange->handler);
+    }
     l_push_client(L, call->exchange);
     if (!call->problem)
         return 2;
@@ -77,6 +85,7 @@ static void release(struct exchange *x)
         client_close(x->client);
     x->client = NULL;
     x->on_end(x);
+    buf_deinit(&x->steps);
     req->on_change = NULL;
     req->owner = NULL;
     server_release(req);
@@ -107,12 +116,12 @@ static void on_task_end(struct task *t, enum task_result result, const char *mes
     }
     if (result == TASK_FAILED || result == TASK_STOPPED) {
         x->script_failed = true;
-        log_write(x->state->host->log, LOG_ERROR, "script", x->id, "%s", message);
+        secrets_log_failure(x->state, x->id, message, x->req);
     } else if (!answered) {
         log_write(x->state->host->log, LOG_ERROR, "script", x->id,
                   "the pipeline ended without finishing its response");
     }
-    if (!answered && !x->failing) {
+    if (!answered && !x->failing && x->handler == EXCHANGE_MAIN) {
         x->failing = true;
         if (start(x, "failed", "internal error"))
             return;
@@ -149,18 +158,23 @@ void exchange_cancel_gone(struct script_host *host)
     }
 }
 
+static_assert(EXCHANGE_MAIN == LUA_NOREF, "no reference stands for main.handle");
+
 struct exchange *exchange_start(struct script_state *state, struct server_request *req,
-                                const char *id, void (*on_end)(struct exchange *x), void *owner)
+                                const char *id, int handler, void (*on_end)(struct exchange *x),
+                                void *owner)
 {
     struct exchange *x = calloc(1, sizeof(*x));
 
     if (!x)
         return NULL;
+    x->handler = handler;
     x->req = req;
     x->state = state;
     x->on_end = on_end;
     x->owner = owner;
     list_init(&x->in_host);
+    buf_init(&x->steps, TRACE_STEPS_MAX);
     snprintf(x->id, sizeof(x->id), "%s", id);
     if (!start(x, "handle", NULL)) {
         free(x);

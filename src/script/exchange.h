@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "net/server.h"
 
@@ -25,6 +26,9 @@ struct exchange {
     struct script_state *state;
     char id[16];
     struct exchange_facts facts;
+    int handler;        // what serves it, see exchange_start()
+    double tried;       // clock_mono() when the scripts last named a credential, 0 before
+    struct buf steps;   // of its route trace: JSON objects with commas between them
     bool script_failed; // the pipeline raised or was stopped
     void *owner;
     // The request is over; `req` is still valid inside and is released afterwards.
@@ -37,10 +41,13 @@ struct exchange {
     struct list in_host;
 };
 
-// Starts main.handle(client) for the request.  NULL without memory: the request is still the
-// caller's then.
+// Starts main.handle(client) for the request, or handler(client) when `handler` is not
+// EXCHANGE_MAIN but the reference of a function in the state's registry.  NULL without memory: the
+// request is still the caller's then.
+#define EXCHANGE_MAIN (-2) // LUA_NOREF
 struct exchange *exchange_start(struct script_state *state, struct server_request *req,
-                                const char *id, void (*on_end)(struct exchange *x), void *owner);
+                                const char *id, int handler, void (*on_end)(struct exchange *x),
+                                void *owner);
 
 // Cancels exchanges whose client has left; the host calls it after each pass.
 void exchange_cancel_gone(struct script_host *host);

@@ -13,9 +13,8 @@ static struct script_limits limits_of(const struct config *config)
 }
 
 // Scripts are tried out in a state that nobody uses, so that a half-loaded one never serves.
-static bool verify(struct bundle *bundle, struct config *config,
-                   struct credential_set *credentials, const struct script_limits *limits,
-                   struct buf *error)
+static bool verify(struct bundle *bundle, struct config *config, struct credential_set *credentials,
+                   const struct script_limits *limits, struct buf *error)
 {
     struct script_state *scratch = state_new(bundle, config, credentials, limits);
     bool ok = scratch && state_verify(scratch, error);
@@ -24,6 +23,31 @@ static bool verify(struct bundle *bundle, struct config *config,
         buf_puts(error, "out of memory\n");
     state_free(scratch);
     return ok;
+}
+
+// One state of the generation, with its first script loaded.
+static struct script_state *make_state(struct generation *g, struct credential_set *credentials,
+                                       const struct generation_options *options, const char *script,
+                                       struct buf *error)
+{
+    struct script_limits limits = limits_of(g->config);
+    struct script_state *s = state_new(g->bundle, g->config, credentials, &limits);
+
+    if (!s) {
+        buf_puts(error, "out of memory\n");
+        return NULL;
+    }
+    s->version = options->version;
+    s->closed = options->closed;
+    s->local = options->local;
+    s->generation = g->number;
+    if (!state_require(s, script, error)) {
+        state_free(s);
+        return NULL;
+    }
+    s->owner = g;
+    g->refs++;
+    return s;
 }
 
 struct generation *generation_new(unsigned number, struct bundle *bundle, struct config *config,
@@ -47,19 +71,17 @@ struct generation *generation_new(unsigned number, struct bundle *bundle, struct
     if (options->verify && !verify(bundle, config, credentials, &limits, error))
         goto fail;
     for (size_t i = 0; i < options->states; i++) {
-        struct script_state *s = state_new(bundle, config, credentials, &limits);
+        struct script_state *state = make_state(g, credentials, options, "main", error);
 
-        if (!s)
-            goto no_memory;
-        g->states[g->count++] = s;
-        g->refs++;
-        s->owner = g;
-        s->version = options->version;
-        s->closed = options->closed;
-        s->local = options->local;
-        s->generation = number;
-        if (!state_require(s, "main", error))
+        if (!state)
             goto fail;
+        g->states[g->count++] = state;
+    }
+    if (options->keeper) {
+        g->keeper = make_state(g, credentials, options, "core.keeper", error);
+        if (!g->keeper)
+            goto fail;
+        g->keeper->privileged = true;
     }
     credentials_unref(credentials);
     return g;
@@ -77,6 +99,8 @@ void generation_discard(struct generation *g)
 {
     while (g->count > 0)
         generation_release(g, g->states[--g->count]);
+    if (g->keeper)
+        generation_release(g, g->keeper);
     generation_release(g, NULL);
 }
 

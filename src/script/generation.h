@@ -15,17 +15,22 @@
 
 struct script_state;
 
-// The password that a desktop program gave at start (`--password`), and when it last called.
+enum { LOCAL_KEY_SIZE = 65 }; // hex digits and a NUL
+
+// What opens the paths for programs on this machine: the password that a desktop program gave at
+// start (`--password`), and the key that commands read from a file.
 struct local_access {
-    const char *password;
-    double last_seen; // atomic; clock_mono()
+    const char *password; // NULL: none
+    double last_seen;     // atomic; clock_mono() when the program with the password last called
+    char key[LOCAL_KEY_SIZE]; // "": none.  Set before the workers start
 };
 
 struct generation_options {
-    struct local_access *local; // NULL without a password; outlives the generation
+    struct local_access *local; // may be NULL; outlives the generation
     const char *version; // of the program; static
     const char *closed;  // why proxy routes are closed, or NULL; static text
     size_t states;       // one for each worker
+    bool keeper;         // and one for the main thread
     bool verify;         // in a scratch state first
 };
 
@@ -35,6 +40,7 @@ struct generation {
     struct config *config;
     struct script_state **states;
     size_t count;
+    struct script_state *keeper; // NULL unless asked for, and once it is taken
     unsigned requests, script_errors; // atomic: served, and ended by an error of a script
     int refs; // atomic: one for the maker and one for each state that lives
 };

@@ -9,25 +9,50 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "store/store.h"
+#include "store/traces.h"
 
+struct accounts;
+struct keeper;
+struct mailbox;
 struct scheduler;
 struct script_state;
+struct sessions;
 struct upstream;
+
+// What all hosts of a process share.
+struct script_shared {
+    struct log *log;           // may be NULL in tests
+    struct store *store;
+    struct traces *traces;     // may be NULL
+    struct accounts *accounts; // NULL: there are only the configured credentials
+    struct keeper *keeper;     // NULL: nobody answers keeper.ask()
+    struct sessions *sessions; // NULL: no client can become one
+};
 
 struct script_host {
     struct scheduler *scheduler;
     struct upstream *upstream; // the worker's
     struct log *log;
     struct store *store;
-    struct list gone; // exchanges whose client has left
+    struct traces *traces;
+    struct accounts *accounts;
+    struct keeper *keeper;
+    struct mailbox *mailbox; // answers from other threads
+    bool mailbox_open;
+    struct sessions *sessions;
+    struct list session_list; // those of this host, see sessions.h
+    bool sessions_need_key;
+    struct list gone;      // exchanges whose client has left
+    struct list listeners; // of scripts, see listener.h
     void (*after_pass)(void *ctx);
     void *ctx;
 };
 
 // Makes a host on a loop.  `after_pass` is called after each pass of tasks.
 // Everything is the caller's and outlives the host.
-struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream, struct log *log,
-                             struct store *store, void (*after_pass)(void *ctx), void *ctx);
+struct script_host *host_new(uv_loop_t *loop, struct upstream *upstream,
+                             const struct script_shared *shared, void (*after_pass)(void *ctx),
+                             void *ctx);
 
 // Starts the clock that notices long runs.  On the thread that will run the loop; false when the
 // system has no such clock.

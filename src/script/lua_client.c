@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "codec/json.h"
 #include "codec/url.h"
 #include "script/relay.h"
 #include "script/state.h"
@@ -228,7 +230,7 @@ static int l_respond(lua_State *L)
     const char *body = luaL_optlstring(L, 4, "", &len);
 
     l_add_fields(L, c, 3);
-    server_respond(c->req, status, c->fields.data, c->fields.len, body, len);
+    server_respond(c->req, status, c->fields.len ? c->fields.data : "", c->fields.len, body, len);
     buf_deinit(&c->fields);
     return 0;
 }
@@ -240,7 +242,7 @@ static int l_start(lua_State *L)
     int status = l_check_status(L);
 
     l_add_fields(L, c, 3);
-    server_start(c->req, status, c->fields.data, c->fields.len);
+    server_start(c->req, status, c->fields.len ? c->fields.data : "", c->fields.len);
     buf_deinit(&c->fields);
     return 0;
 }
@@ -307,13 +309,39 @@ static void copy_fact(lua_State *L, const char *name, char *out, size_t size)
 // client:note(facts)
 static int l_note(lua_State *L)
 {
-    struct exchange_facts *facts = &l_check_client(L, 1)->exchange->facts;
+    struct exchange *x = l_check_client(L, 1)->exchange;
+    struct exchange_facts *facts = &x->facts;
 
     luaL_checktype(L, 2, LUA_TTABLE);
     copy_fact(L, "model", facts->model, sizeof(facts->model));
     copy_fact(L, "credential", facts->credential, sizeof(facts->credential));
+    if (lua_getfield(L, 2, "credential") != LUA_TNIL)
+        x->tried = clock_mono();
     copy_fact(L, "provider", facts->provider, sizeof(facts->provider));
     copy_fact(L, "dialect", facts->dialect, sizeof(facts->dialect));
+    return 0;
+}
+
+// client:trace(step)
+static int l_trace(lua_State *L)
+{
+    struct exchange *x = l_check_client(L, 1)->exchange;
+    size_t len, before = x->steps.len;
+    const char *step = luaL_checklstring(L, 2, &len);
+    struct script_state *s = state_of(L);
+    double seconds = clock_mono() - x->req->started;
+
+    if (len < 3 || *step != '{' || !json_check(step, len, 0, &(struct json_error){0}))
+        return luaL_argerror(L, 2, "not a JSON object with members");
+    if (secrets_redact(s, step, len, NULL, &s->scratch)) {
+        step = s->scratch.data;
+        len = s->scratch.len;
+    }
+    // Whole steps or nothing; the first ones tell the most.
+    if (x->steps.max - x->steps.len < len + 32)
+        return 0;
+    buf_printf(&x->steps, "%s{\"at\":%.4f,", before ? "," : "", seconds > 0 ? seconds : 0);
+    buf_append(&x->steps, step + 1, len - 1);
     return 0;
 }
 
@@ -345,6 +373,8 @@ static int push_property(lua_State *L, const struct client *c, const char *key)
         lua_pushinteger(L, req->status);
     else if (strcmp(key, "is_local") == 0)
         lua_pushboolean(L, is_local(req));
+    else if (strcmp(key, "trying") == 0)
+        lua_pushnumber(L, c->exchange->tried > 0 ? clock_mono() - c->exchange->tried : 0);
     else
         return 0;
     return 1;
@@ -371,7 +401,7 @@ static void l_make_metatable(lua_State *L)
                                        {"respond", l_respond}, {"start", l_start},
                                        {"write", l_write},     {"finish", l_finish},
                                        {"abort", l_abort},     {"note", l_note},
-                                       {"relay", l_client_relay},
+                                       {"trace", l_trace},     {"relay", l_client_relay},
                                        {0}};
 
     l_fill_object(L, methods, l_client_index, l_client_gc);

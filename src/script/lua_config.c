@@ -1,4 +1,4 @@
-// lua_config.c - the modules `config` and `credentials`, see lua/types/runtime.lua.
+// lua_config.c - the module `config`, see lua/types/runtime.lua.
 //
 // Scripts get the configuration as plain tables without the nodes marked secret.  They are built
 // once for each state, when the module is first required.
@@ -16,8 +16,7 @@
 
 enum { CONFIG_LUA_DEPTH = 64 };
 
-// Pushes a node; nil for a secret.
-static void l_push_node(lua_State *L, const struct config_node *node, int depth)
+void l_push_node(lua_State *L, const struct config_node *node, int depth)
 {
     luaL_checkstack(L, 4, "configuration too deep");
     if (!node || node->secret || depth > CONFIG_LUA_DEPTH) {
@@ -105,7 +104,7 @@ static int l_local_password(lua_State *L)
     const char *candidate = luaL_checklstring(L, 1, &len);
     bool right;
 
-    if (!local) {
+    if (!local || !local->password) {
         lua_pushnil(L);
         return 1;
     }
@@ -113,6 +112,21 @@ static int l_local_password(lua_State *L)
     if (right)
         __atomic_store(&local->last_seen, &now, __ATOMIC_RELAXED);
     lua_pushboolean(L, right);
+    return 1;
+}
+
+// config.local_key(candidate) -> boolean?  nil when there is none
+static int l_local_key(lua_State *L)
+{
+    const struct local_access *local = state_of(L)->local;
+    size_t len;
+    const char *candidate = luaL_checklstring(L, 1, &len);
+
+    if (!local || !*local->key)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, len == LOCAL_KEY_SIZE - 1 &&
+                               CRYPTO_memcmp(local->key, candidate, LOCAL_KEY_SIZE - 1) == 0);
     return 1;
 }
 
@@ -139,7 +153,7 @@ int luaopen_config(lua_State *L)
 {
     struct script_state *s = state_of(L);
 
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 7);
     l_push_node(L, config_root(s->config), 0);
     lua_setfield(L, -2, "values");
     lua_pushstring(L, config_path(s->config));
@@ -150,60 +164,10 @@ int luaopen_config(lua_State *L)
     lua_setfield(L, -2, "closed");
     lua_pushcfunction(L, l_local_password);
     lua_setfield(L, -2, "local_password");
+    lua_pushcfunction(L, l_local_key);
+    lua_setfield(L, -2, "local_key");
     l_push_principals(L);
     lua_pushcclosure(L, l_client_key, 1);
     lua_setfield(L, -2, "client_key");
-    return 1;
-}
-
-// --- credentials ---------------------------------------------------------------------------------
-
-static void l_push_credential(lua_State *L, const struct credential *c)
-{
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, c->id);
-    lua_setfield(L, -2, "id");
-    lua_pushstring(L, c->provider);
-    lua_setfield(L, -2, "provider");
-    lua_pushstring(L, c->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, *c->secret ? "api_key" : "none");
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, c->label);
-    lua_setfield(L, -2, "label");
-    lua_pushstring(L, c->base_url);
-    lua_setfield(L, -2, "base_url");
-    if (c->entry)
-        l_push_node(L, c->entry, 0);
-    else
-        lua_newtable(L);
-    lua_setfield(L, -2, "entry");
-}
-
-// credentials.list() -> Credential[]
-static int l_list(lua_State *L)
-{
-    const struct credential_set *set = state_of(L)->credentials;
-
-    lua_createtable(L, (int)set->count, 0);
-    for (size_t i = 0; i < set->count; i++) {
-        l_push_credential(L, &set->items[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    return 1;
-}
-
-// credentials.version() -> integer  they belong to the generation, so its number will do
-static int l_version(lua_State *L)
-{
-    lua_pushinteger(L, state_of(L)->generation);
-    return 1;
-}
-
-int luaopen_credentials(lua_State *L)
-{
-    static const luaL_Reg functions[] = {{"list", l_list}, {"version", l_version}, {0}};
-
-    luaL_newlib(L, functions);
     return 1;
 }

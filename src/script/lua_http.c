@@ -19,17 +19,6 @@ enum {
 
 // --- building the request ------------------------------------------------------------------------
 
-// Refuses to send a secret anywhere but to the host it belongs to, and never without TLS when its
-// base URL has it.
-static void l_check_binding(lua_State *L, const struct credential *c, const struct url *url)
-{
-    bool tls = url->scheme_len == 5;
-
-    if (strlen(c->host) != url->host_len || strncasecmp(c->host, url->host, url->host_len) != 0 ||
-        c->port != url->port || (strncasecmp(c->base_url, "https", 5) == 0 && !tls))
-        luaL_error(L, "the secret of %s must not be sent to that host", c->label);
-}
-
 // Appends `Name: value` and a NUL to the fields, with `{secret}` replaced.
 static void l_add_field(lua_State *L, struct buf *out, const char *name, const char *value,
                         size_t len, const struct credential *c)
@@ -79,10 +68,9 @@ static size_t l_collect_fields(lua_State *L, struct buf *out, const struct crede
     return count;
 }
 
-
 // The string of that name, kept alive in a user value of the response at index 2.
-static const char *l_string_field(lua_State *L, const char *name, const char *fallback,
-                                  size_t *len, int keep)
+static const char *l_string_field(lua_State *L, const char *name, const char *fallback, size_t *len,
+                                  int keep)
 {
     const char *value = fallback;
 
@@ -110,16 +98,28 @@ static double l_timeout(lua_State *L, const char *name, const char *config_path)
     return seconds > 0 ? seconds : config_number(state_of(L)->config, config_path);
 }
 
-static const char *proxy_for(const struct script_state *s, const struct credential *c)
+// The request's own proxy, the credential's, or the global one.
+static const char *l_proxy(lua_State *L, const struct credential *c)
 {
+    struct script_state *s = state_of(L);
+    const char *proxy = l_string_field(L, "proxy", NULL, NULL, RESPONSE_KEEP_PROXY);
     const char *global = config_string(s->config, "proxy-url");
 
-    if (c && c->proxy)
-        return c->proxy;
+    if (proxy && !s->privileged)
+        luaL_error(L, "the proxy of a request is its credential's");
+    if (proxy && *proxy)
+        return proxy;
+    if (c && c->proxy) {
+        // The credential may be replaced while the call goes on.
+        proxy = lua_pushstring(L, c->proxy);
+        lua_setiuservalue(L, 2, RESPONSE_KEEP_PROXY);
+        return proxy;
+    }
     return *global ? global : NULL;
 }
 
-// --- the functions ---------------------------------------------------------------------------------
+// --- the functions
+// ---------------------------------------------------------------------------------
 
 // Reads what the request table says but its headers.  Strings are kept alive by the response.
 static const struct credential *l_read_request(lua_State *L, struct transfer_request *request)
@@ -132,19 +132,20 @@ static const struct credential *l_read_request(lua_State *L, struct transfer_req
 
     request->url = l_string_field(L, "url", "", &url_len, RESPONSE_KEEP_URL);
     request->body = l_string_field(L, "body", NULL, &request->body_len, RESPONSE_KEEP_BODY);
-    request->method = l_string_field(L, "method", request->body ? "POST" : "GET", NULL,
-                                     RESPONSE_KEEP_METHOD);
+    request->method =
+        l_string_field(L, "method", request->body ? "POST" : "GET", NULL, RESPONSE_KEEP_METHOD);
     if (!url_parse(request->url, url_len, &url) ||
         (strncasecmp(url.scheme, "http", 4) != 0 || url.scheme_len > 5))
         luaL_error(L, "the url of a request must be an absolute http or https URL");
     id = l_string_field(L, "credential", NULL, NULL, RESPONSE_KEEP_CREDENTIAL);
     if (id) {
-        c = credentials_find(s->credentials, id);
+        c = state_credential(s, id);
         if (!c)
             luaL_error(L, "there is no credential '%s'", id);
-        l_check_binding(L, c, &url);
+        if (!credential_may_go(c, &url))
+            luaL_error(L, "the secret of %s must not be sent to that host", c->label);
     }
-    request->proxy = proxy_for(s, c);
+    request->proxy = l_proxy(L, c);
     request->connect_seconds = l_timeout(L, "connect", "timeouts.connect");
     request->first_byte_seconds = l_timeout(L, "first_byte", "timeouts.first-byte");
     request->idle_seconds = l_timeout(L, "idle", "timeouts.idle");
@@ -176,6 +177,8 @@ static int l_http_start(lua_State *L)
     }
     fields[count] = NULL;
     response_start(r, task_of(L), s->host->upstream, &request);
+    if (r->transfer && c && *c->secret)
+        r->secret = strdup(c->secret); // goes with the transfer
     if (s->scratch.len)
         explicit_bzero(s->scratch.data, s->scratch.len);
     return r->transfer ? 1 : luaL_error(L, "out of memory");

@@ -11,13 +11,6 @@
 
 // --- log ---------------------------------------------------------------------------------------
 
-static struct log *log_of(lua_State *L)
-{
-    struct script_state *s = state_of(L);
-
-    return s->host ? s->host->log : NULL;
-}
-
 // The line of script that called, as `file:line`.
 static void origin_of(lua_State *L, char *out, size_t size)
 {
@@ -34,9 +27,11 @@ static void origin_of(lua_State *L, char *out, size_t size)
 static int l_log(lua_State *L)
 {
     enum log_level level = (enum log_level)lua_tointeger(L, lua_upvalueindex(1));
-    struct log *log = log_of(L);
+    struct script_state *s = state_of(L);
+    struct log *log = s->host ? s->host->log : NULL;
     char origin[LUA_IDSIZE + 16];
-    const char *id = task_of(L)->id;
+    const char *id = task_of(L)->id, *line;
+    size_t len;
 
     luaL_checkstring(L, 1);
     if (!log_enabled(log, level))
@@ -47,7 +42,11 @@ static int l_log(lua_State *L)
         lua_call(L, lua_gettop(L) - 1, 1);
     }
     origin_of(L, origin, sizeof(origin));
-    log_write(log, level, origin, *id ? id : NULL, "%s", lua_tostring(L, 1));
+    line = lua_tolstring(L, 1, &len);
+    // Upstreams and clients may have quoted a secret.
+    if (secrets_redact(s, line, len, NULL, &s->scratch))
+        line = buf_cstr(&s->scratch);
+    log_write(log, level, origin, *id ? id : NULL, "%s", line ? line : "");
     return 0;
 }
 
@@ -114,9 +113,24 @@ static int l_task_scripts(lua_State *L)
     return 1;
 }
 
+// task.trace(id) -> string?  the route trace of a request, as JSON
+static int l_task_trace(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    const char *id = luaL_checkstring(L, 1);
+
+    buf_clear(&s->scratch);
+    if (s->host && traces_find(s->host->traces, id, &s->scratch))
+        lua_pushlstring(L, s->scratch.data, s->scratch.len);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 int luaopen_task(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"id", l_task_id}, {"scripts", l_task_scripts}, {0}};
+    static const luaL_Reg functions[] = {
+        {"id", l_task_id}, {"scripts", l_task_scripts}, {"trace", l_task_trace}, {0}};
     struct script_state *s = state_of(L);
 
     luaL_newlib(L, functions);

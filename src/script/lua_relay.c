@@ -17,7 +17,11 @@
 #include "script/response.h"
 #include "script/state.h"
 
-enum { PATHS_MAX = 4, STEPS_MAX = 6, WATCH_MAX = 8,  };
+enum {
+    PATHS_MAX = 4,
+    STEPS_MAX = 6,
+    WATCH_MAX = 8,
+};
 
 struct path {
     struct json_step steps[STEPS_MAX];
@@ -37,6 +41,10 @@ struct relay {
     size_t watch_count;
     const char *terminal;
     size_t terminal_len;
+    struct json_step inner;     // the member that holds the event proper, no name: none
+    bool unwrap;                // only what is in it is sent
+    const char *before, *after; // put around the data, NULL: nothing
+    size_t before_len, after_len;
     struct buf model; // the new name as a JSON string
     bool finished;
     lua_Integer events;
@@ -105,6 +113,25 @@ static void l_read_rename(lua_State *L, struct relay *r, int rules)
     lua_pop(L, 2);
 }
 
+// Where events are wrapped, and how they are to be.
+static void l_read_envelopes(lua_State *L, struct relay *r, int rules)
+{
+    if (lua_getfield(L, rules, "inner") != LUA_TNIL)
+        r->inner.name = l_take_string(L, &r->inner.name_len);
+    else
+        lua_pop(L, 1);
+    lua_getfield(L, rules, "unwrap");
+    r->unwrap = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (lua_getfield(L, rules, "around") == LUA_TTABLE) {
+        lua_rawgeti(L, -1, 1);
+        r->before = l_take_string(L, &r->before_len);
+        lua_rawgeti(L, -1, 2);
+        r->after = l_take_string(L, &r->after_len);
+    }
+    lua_pop(L, 1);
+}
+
 static void l_read_rules(lua_State *L, struct relay *r, int rules)
 {
     lua_getfield(L, rules, "names");
@@ -128,6 +155,7 @@ static void l_read_rules(lua_State *L, struct relay *r, int rules)
         r->terminal = l_take_string(L, &r->terminal_len);
     else
         lua_pop(L, 1);
+    l_read_envelopes(L, r, rules);
     l_read_rename(L, r, rules);
 }
 
@@ -163,6 +191,35 @@ static void append_renamed(const struct relay *r, struct buf *out, const char *d
     buf_append(out, from, (size_t)(data + len - from));
 }
 
+// The event proper: the whole data when it is not wrapped.
+static struct json_slice inner_of(const struct relay *r, const char *data, size_t len)
+{
+    struct json_slice inner = {.type = JSON_NONE};
+
+    if (r->inner.name)
+        inner = json_find(data, len, &r->inner, 1);
+    if (inner.type != JSON_OBJECT)
+        inner = (struct json_slice){.type = JSON_OBJECT, .at = data, .len = len};
+    return inner;
+}
+
+// Appends the data as the client gets it: what is in it renamed, envelopes taken off and put on.
+static void append_data(const struct relay *r, struct buf *out, const char *data, size_t len)
+{
+    struct json_slice inner = inner_of(r, data, len);
+    const char *end = inner.at + inner.len;
+
+    if (r->before)
+        buf_append(out, r->before, r->before_len);
+    if (!r->unwrap)
+        buf_append(out, data, (size_t)(inner.at - data));
+    append_renamed(r, out, inner.at, inner.len);
+    if (!r->unwrap)
+        buf_append(out, end, (size_t)(data + len - end));
+    if (r->after)
+        buf_append(out, r->after, r->after_len);
+}
+
 static void send_event(lua_State *L, struct relay *r, const struct sse_event *event)
 {
     struct buf *frame = &state_of(L)->scratch;
@@ -170,9 +227,9 @@ static void send_event(lua_State *L, struct relay *r, const struct sse_event *ev
     const char *text = event->data;
     size_t len = event->data_len;
 
-    if (r->rename_count > 0) {
+    if (r->rename_count > 0 || r->unwrap || r->before) {
         buf_clear(data);
-        append_renamed(r, data, text, len);
+        append_data(r, data, text, len);
         text = data->data;
         len = data->len;
     }
@@ -187,18 +244,20 @@ enum verdict { COPY, SKIP, HAND_OVER, TERMINAL };
 
 static enum verdict judge(struct relay *r, const struct sse_event *event)
 {
-    struct json_slice found[WATCH_MAX];
+    struct json_slice found[WATCH_MAX], inner, finish;
     struct json_error error;
-    struct json_slice finish;
 
     if (r->terminal && event->data_len == r->terminal_len &&
         memcmp(event->data, r->terminal, r->terminal_len) == 0)
         return TERMINAL;
+    inner = inner_of(r, event->data, event->data_len);
     // What is not JSON never harms the client, and never helps it.
-    if (!json_members(event->data, event->data_len, r->watch, r->watch_count, found, 0, &error))
+    if (inner.at != event->data && !json_check(event->data, event->data_len, 0, &error))
+        return SKIP;
+    if (!json_members(inner.at, inner.len, r->watch, r->watch_count, found, 0, &error))
         return SKIP;
     if (!r->finished && r->finish.count > 0) {
-        finish = json_find(event->data, event->data_len, r->finish.steps, r->finish.count);
+        finish = json_find(inner.at, inner.len, r->finish.steps, r->finish.count);
         // Some send an empty string where others send null.
         r->finished = finish.type > JSON_NULL && !(finish.type == JSON_STRING && finish.len == 2);
     }

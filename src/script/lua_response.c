@@ -1,6 +1,7 @@
 // lua_response.c - the Response object of scripts, see lua/types/http.lua.
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -56,6 +57,10 @@ static void release_response(struct resource *resource)
     if (r->reading_events)
         sse_deinit(&r->sse);
     r->reading_events = false;
+    if (r->secret)
+        explicit_bzero(r->secret, strlen(r->secret));
+    free(r->secret);
+    r->secret = NULL;
 }
 
 static int l_response_close(lua_State *L)
@@ -78,6 +83,17 @@ static void on_transfer_change(struct transfer *t)
     struct response *r = t->owner;
 
     task_wake(&r->wait);
+}
+
+// Pushes a text from upstream without the secrets that it may repeat.
+static void l_push_redacted(lua_State *L, const struct response *r, const char *text, size_t len)
+{
+    struct script_state *s = state_of(L);
+
+    if (secrets_redact(s, text, len, r->secret, &s->scratch))
+        lua_pushlstring(L, s->scratch.data, s->scratch.len);
+    else
+        lua_pushlstring(L, text, len);
 }
 
 // --- waiting for the head ------------------------------------------------------------------------
@@ -122,6 +138,15 @@ static int l_response_wait(lua_State *L)
 
 // --- reading -------------------------------------------------------------------------------------
 
+// Pushes a whole body.  What a model says is left alone; an error is for people and logs.
+static void l_push_body(lua_State *L, const struct response *r, const struct buf *body)
+{
+    if (r->transfer->status >= 400)
+        l_push_redacted(L, r, body->len ? body->data : "", body->len);
+    else
+        lua_pushlstring(L, body->len ? body->data : "", body->len);
+}
+
 // The userdata's second argument is the maximum.
 static int l_body_ready(lua_State *L, int status, lua_KContext ctx)
 {
@@ -133,7 +158,7 @@ static int l_body_ready(lua_State *L, int status, lua_KContext ctx)
     if (r->body.len + t->in.len > max)
         return l_push_failure(L, "too_large", "the answer is larger than %zu bytes", max);
     if (t->done && t->error == TRANSFER_OK && r->body.len == 0) {
-        lua_pushlstring(L, t->in.len ? t->in.data : "", t->in.len);
+        l_push_body(L, r, &t->in);
         transfer_consume(t, t->in.len);
         return 1;
     }
@@ -146,7 +171,7 @@ static int l_body_ready(lua_State *L, int status, lua_KContext ctx)
         return l_task_park(L, &r->wait, l_body_ready, ctx);
     if (t->error != TRANSFER_OK)
         return l_push_broken(L, t);
-    lua_pushlstring(L, r->body.len ? r->body.data : "", r->body.len);
+    l_push_body(L, r, &r->body);
     buf_deinit(&r->body);
     return 1;
 }
@@ -315,7 +340,12 @@ static int l_response_header(lua_State *L)
 {
     struct response *r = l_check_response(L, 1);
 
-    lua_pushstring(L, transfer_field(r->transfer, luaL_checkstring(L, 2)));
+    const char *value = transfer_field(r->transfer, luaL_checkstring(L, 2));
+
+    if (value)
+        l_push_redacted(L, r, value, strlen(value));
+    else
+        lua_pushnil(L);
     return 1;
 }
 
@@ -335,10 +365,12 @@ static int l_response_headers(lua_State *L)
             luaL_addchar(&lower, (char)tolower((unsigned char)*c));
         luaL_pushresult(&lower);
         lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TSTRING)
-            lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), value);
-        else
-            lua_pushstring(L, value);
+        lua_rawget(L, -3); // what came under that name before
+        l_push_redacted(L, r, value, strlen(value));
+        if (lua_isstring(L, -2)) {
+            lua_pushfstring(L, "%s, %s", lua_tostring(L, -2), lua_tostring(L, -1));
+            lua_replace(L, -2);
+        }
         lua_remove(L, -2);
         lua_rawset(L, -3);
     }

@@ -7,11 +7,25 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } modules[] = {
-    {"cjson", luaopen_cjson},   {"config", luaopen_config}, {"credentials", luaopen_credentials},
-    {"crypto", luaopen_crypto}, {"file", luaopen_file},     {"http", luaopen_http},
-    {"json", luaopen_json},     {"log", luaopen_log},       {"sse", luaopen_sse},
-    {"store", luaopen_store},   {"task", luaopen_task},     {"timer", luaopen_timer},
+    {"accounts", luaopen_accounts},
+    {"browser", luaopen_browser},
+    {"cjson", luaopen_cjson},
+    {"config", luaopen_config},
+    {"credentials", luaopen_credentials},
+    {"crypto", luaopen_crypto},
+    {"file", luaopen_file},
+    {"http", luaopen_http},
+    {"json", luaopen_json},
+    {"keeper", luaopen_keeper},
+    {"listener", luaopen_listener},
+    {"log", luaopen_log},
+    {"sse", luaopen_sse},
+    {"store", luaopen_store},
+    {"task", luaopen_task},
+    {"terminal", luaopen_terminal},
+    {"timer", luaopen_timer},
     {"tokens", luaopen_tokens},
+    {"ws", luaopen_ws},
 };
 
 lua_CFunction modules_find(const char *name)

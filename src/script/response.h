@@ -18,7 +18,8 @@ enum {
     RESPONSE_KEEP_BODY,
     RESPONSE_KEEP_METHOD,
     RESPONSE_KEEP_CREDENTIAL,
-    RESPONSE_KEEP_COUNT = RESPONSE_KEEP_CREDENTIAL
+    RESPONSE_KEEP_PROXY,
+    RESPONSE_KEEP_COUNT = RESPONSE_KEEP_PROXY
 };
 
 struct response {
@@ -26,6 +27,7 @@ struct response {
     struct transfer *transfer; // NULL after close
     struct wait wait;
     struct buf body; // collected by body()
+    char *secret;    // that was sent, or NULL
     struct sse sse;  // decoder of events(), once `reading_events`
     bool reading_events;
     double deadline; // of the wait under way

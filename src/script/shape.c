@@ -16,23 +16,28 @@ struct shape {
     const char *one_of[3]; // at least one of these members must be there
 };
 
-static const struct member provider[] = {{"name", LUA_TSTRING, false},
-                                         {"dialect", LUA_TSTRING, false},
-                                         {"models", LUA_TFUNCTION, false},
-                                         {"request", LUA_TFUNCTION, true},
-                                         {"open", LUA_TFUNCTION, true},
-                                         {"classify", LUA_TFUNCTION, true},
-                                         {"examples", LUA_TTABLE, true},
-                                         {0}};
+static const struct member provider[] = {
+    {"name", LUA_TSTRING, false},     {"dialect", LUA_TSTRING, false},
+    {"models", LUA_TFUNCTION, false}, {"request", LUA_TFUNCTION, true},
+    {"open", LUA_TFUNCTION, true},    {"classify", LUA_TFUNCTION, true},
+    {"examples", LUA_TTABLE, true},   {0}};
+
+static const struct member account[] = {{"type", LUA_TSTRING, false},
+                                        {"read", LUA_TFUNCTION, false},
+                                        {"refresh", LUA_TFUNCTION, true},
+                                        {"lead", LUA_TNUMBER, true},
+                                        {"login", LUA_TTABLE, true},
+                                        {"examples", LUA_TTABLE, true},
+                                        {0}};
 
 static const struct member table_only[] = {{"examples", LUA_TTABLE, true}, {0}};
 
-static const struct member entry[] = {{"handle", LUA_TFUNCTION, false},
-                                      {"failed", LUA_TFUNCTION, false},
-                                      {0}};
+static const struct member entry[] = {
+    {"handle", LUA_TFUNCTION, false}, {"failed", LUA_TFUNCTION, false}, {0}};
 
 static const struct shape shapes[] = {
     {"providers/", provider, {"request", "open", NULL}},
+    {"accounts/", account, {NULL}},
     {"translators/", table_only, {NULL}},
     {"models/", table_only, {NULL}},
     {"main.lua", entry, {NULL}},

@@ -36,8 +36,8 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
         return NULL;
     }
     // One huge block is refused early: filling it would hold the loop.
-    if (size > old_size && (s->memory + (size - old_size) > s->limits.memory ||
-                            size > s->limits.memory / 6))
+    if (size > old_size &&
+        (s->memory + (size - old_size) > s->limits.memory || size > s->limits.memory / 6))
         return NULL;
     fresh = realloc(block, size);
     if (fresh)
@@ -84,15 +84,25 @@ int l_push_failure(lua_State *L, const char *code, const char *format, ...)
     return 2;
 }
 
+void l_check_privileged(lua_State *L, const char *what)
+{
+    const struct script_state *s = state_of(L);
+
+    if (!s->host)
+        luaL_error(L, "scripts cannot %s while they are checked", what);
+    if (!s->privileged)
+        luaL_error(L, "scripts that serve requests cannot %s", what);
+}
+
 // --- headers ---------------------------------------------------------------------------------
 
 static bool is_token(const char *text, size_t len)
 {
     // 1 for the characters of a token (RFC 9110 5.6.2), by byte.
     static const char token[256] = {
-        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1,
-        ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,
-        ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+        ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+        ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
     };
 
     for (size_t i = 0; i < len; i++)
@@ -126,8 +136,8 @@ static void l_load_limit(lua_State *L, lua_Debug *ar)
     if (late)
         luaL_error(L, "%s:%d: the script did not end within %d ms while loading", ar->short_src,
                    ar->currentline, (int)(s->limits.hard * 1000));
-    luaL_error(L, "%s:%d: the script took more than %d MiB of memory while loading",
-               ar->short_src, ar->currentline, (int)(s->limits.memory / 4 >> 20));
+    luaL_error(L, "%s:%d: the script took more than %d MiB of memory while loading", ar->short_src,
+               ar->currentline, (int)(s->limits.memory / 4 >> 20));
 }
 
 // Loads and runs one script; its result is left on the stack.  While it runs, the table of loaded
@@ -192,9 +202,9 @@ static int l_require(lua_State *L)
 // --- the sandbox -----------------------------------------------------------------------------
 
 static const char *const allowed[] = {
-    "assert", "error",  "getmetatable", "ipairs",   "next",     "pairs", "pcall",
-    "rawequal", "rawget", "rawlen",     "rawset",   "select",   "tonumber", "tostring",
-    "type",   "xpcall", "math",         "string",   "table",    "utf8",  "_VERSION", NULL};
+    "assert", "error",  "getmetatable", "ipairs", "next",     "pairs",    "pcall", "rawequal",
+    "rawget", "rawlen", "rawset",       "select", "tonumber", "tostring", "type",  "xpcall",
+    "math",   "string", "table",        "utf8",   "_VERSION", NULL};
 
 static int l_new_global(lua_State *L)
 {
@@ -349,7 +359,35 @@ void state_free(struct script_state *s)
     bundle_unref(s->bundle);
     config_unref(s->config);
     credentials_unref(s->credentials);
+    for (int i = 0; i < ACCOUNTS_SOURCES; i++)
+        credentials_unref(s->live[i]);
+    secrets_free(s->secrets);
     free(s);
+}
+
+unsigned state_refresh_live(struct script_state *s)
+{
+    struct accounts *accounts = s->host ? s->host->accounts : NULL;
+    unsigned version = accounts ? accounts_version(accounts) : 0;
+
+    if (!accounts || (s->live[0] && version == s->live_version))
+        return version;
+    for (int i = 0; i < ACCOUNTS_SOURCES; i++) {
+        credentials_unref(s->live[i]);
+        s->live[i] = accounts_take(accounts, i);
+    }
+    s->live_version = version;
+    return version;
+}
+
+const struct credential *state_credential(struct script_state *s, const char *id)
+{
+    const struct credential *c = credentials_find(s->credentials, id);
+
+    state_refresh_live(s);
+    for (int i = 0; !c && i < ACCOUNTS_SOURCES && s->live[i]; i++)
+        c = credentials_find(s->live[i], id);
+    return c;
 }
 
 void state_trim(struct script_state *s)

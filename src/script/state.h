@@ -15,10 +15,12 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "script/accounts.h"
 #include "script/bundle.h"
 #include "script/credentials.h"
 #include "script/host.h"
 #include "script/object.h"
+#include "script/secrets.h"
 #include "store/store.h"
 
 struct task;
@@ -46,11 +48,16 @@ struct script_state {
     // For bindings that pass bytes through; never used across a wait.
     struct buf scratch, scratch2;
     const char *version;      // of the program
-    struct local_access *local; // the program's `--password`, or NULL
+    struct local_access *local; // see generation.h; may be NULL
     const char *closed;       // why proxy routes are closed, or NULL; the generation's
     double load_deadline; // clock_thread() limit while scripts load, 0 otherwise
     unsigned generation;      // its number
     struct generation *owner; // NULL for a scratch state
+    bool privileged;          // may see tokens: the keeper's, and those of logins
+    // The newest credentials of host->accounts that this state has looked at.
+    struct credential_set *live[ACCOUNTS_SOURCES];
+    unsigned live_version;
+    struct secrets *secrets; // see secrets.h; NULL until they are needed
 };
 
 // Makes a state for a compiled bundle; references what it is given.  NULL without memory.
@@ -60,6 +67,13 @@ struct script_state *state_new(struct bundle *bundle, struct config *config,
 
 // No task may be left.
 void state_free(struct script_state *s);
+
+// The credential of that id: configured, or the newest that came while the program runs.  Valid
+// until the next call.
+const struct credential *state_credential(struct script_state *s, const char *id);
+
+// Looks at the newest accounts; their version.
+unsigned state_refresh_live(struct script_state *s);
 
 // Runs `require(name)` under the time limit.  False with `file:line: message`.
 bool state_require(struct script_state *s, const char *name, struct buf *error);
@@ -72,6 +86,9 @@ bool state_verify(struct script_state *s, struct buf *error);
 void state_trim(struct script_state *s);
 
 struct script_state *state_of(lua_State *L);
+
+// Raises unless the state may see tokens and runs on a loop.
+void l_check_privileged(lua_State *L, const char *what);
 
 // Raises unless name and value make one header line: a token, and no line break or NUL.
 void l_check_field(lua_State *L, const char *name, size_t name_len, const char *value, size_t len);

@@ -1,7 +1,8 @@
 // Feeds bytes to a connection of the HTTP server and answers whatever comes out of it.
 //
 // The first byte chooses how the input is cut and how the handler behaves, so that one corpus
-// reaches all phases.  Every run ends with all handles closed: a leak is a crash.
+// reaches all phases.  A path that begins with /ws is a handshake: texts are sent back, and its
+// bytes choose what else happens.  Every run ends with all handles closed: a leak is a crash.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -10,20 +11,62 @@
 #include <unistd.h>
 
 #include "net/server_internal.h"
+#include "net/upgrade.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
     struct server *server;
     struct server_request *due;
+    struct upgrade *upgrade;
     unsigned int mode;
 };
 
+static void on_text(void *ctx, const char *text, size_t len)
+{
+    struct run *run = ctx;
+
+    if (run->mode & 8)
+        upgrade_keep(run->upgrade, len % 2);
+    upgrade_send(run->upgrade, text, len);
+    if (run->mode & 16) {
+        free(upgrade_detach(run->upgrade, &len));
+        upgrade_pause(run->upgrade, true);
+    }
+    if (len == 7)
+        upgrade_close(run->upgrade, WEBSOCKET_POLICY, "seven");
+    if (len == 8)
+        server_drain(run->server);
+}
+
+static void on_writable(void *ctx)
+{
+    struct run *run = ctx;
+
+    upgrade_send(run->upgrade, "again", 5);
+}
+
+static void on_over(void *ctx, int status)
+{
+    struct run *run = ctx;
+
+    if (!run->upgrade || status < 1000)
+        abort();
+    run->upgrade = NULL;
+}
+
 static void answer(struct server_request *req)
 {
+    static const struct upgrade_limits ws_limits = {2048, 30, 60, 10};
     struct run *run = req->owner;
+    struct upgrade_handler ws = {run, on_text, on_writable, on_over};
 
     run->due = NULL;
+    if (strncmp(req->target, "/ws", 3) == 0) {
+        run->upgrade = upgrade_accept(req, "", 0, &ws_limits, &ws);
+        server_release(req);
+        return;
+    }
     if (req->field_count > 0 && req->fields[0].value_len > (size_t)1 << 20)
         abort();
     if (req->target[req->path_len] != '\0' && req->target[req->path_len] != '?')
@@ -69,6 +112,8 @@ static void turn(struct run *run, uv_loop_t *loop)
     uv_run(loop, UV_RUN_NOWAIT);
     if (run->due)
         answer(run->due);
+    if (run->upgrade)
+        upgrade_pause(run->upgrade, false);
     server_flush(run->server);
 }
 
@@ -121,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!server_closed(run.server))
         abort();
     server_free(run.server);
-    if (uv_loop_close(&loop) != 0)
+    if (uv_loop_close(&loop) != 0 || run.upgrade)
         abort();
     return 0;
 }

@@ -6,7 +6,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+from support.logged_in import with_accounts  # noqa: E402
 from support.authority import Authority  # noqa: E402
+from support.hosts import Hosts  # noqa: E402
+from support.login import Login  # noqa: E402
 from support.proxy import Proxy, binary, entry  # noqa: E402
 from support.socks import Connect, Refusing, Socks5  # noqa: E402
 from support.upstream import Upstream  # noqa: E402
@@ -95,3 +98,32 @@ def make_forward():
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def hosts(authority, tmp_path):
+    """The providers' servers under their real names; see support/hosts.py."""
+    made = Hosts(tmp_path / "hosts", authority)
+    yield made
+    made.close()
+    assert not made.problems, "\n".join(made.problems)
+
+
+@pytest.fixture
+def make_with_accounts(make_proxy, hosts):
+    """Proxies with token files, in front of `hosts`; see support/logged_in.py."""
+    return with_accounts(make_proxy, hosts)
+
+
+@pytest.fixture
+def make_login():
+    """Starts logins on the command line, with the config and environment of a proxy."""
+    made = []
+
+    def make(proxy, *arguments, **options):
+        made.append(Login(proxy, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for login in made:
+        login.close()

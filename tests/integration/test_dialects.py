@@ -382,7 +382,6 @@ def test_gemini_cli_speaks_wrapped(connect, kind):
     inner = [json.dumps(json.loads(e)["response"]) for e in events]
     assert read_stream("gemini", inner) == ("Hi", [], "nice")
     assert "project" not in upstream.last.json()
-    assert proxy.client().request("POST", "/v1internal:loadCodeAssist", body).status == 404
     away = proxy.client().request("POST", "/v1internal:generateContent", body,
                                   {"X-Forwarded-For": "192.0.2.1"})
     page = proxy.client().request("POST", "/v1internal:generateContent", body,

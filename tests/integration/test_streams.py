@@ -51,6 +51,16 @@ def test_an_error_object_inside_a_stream_is_an_error(served, upstream):
     assert "no more" in events[-1]
 
 
+def test_a_bare_error_inside_a_stream_is_an_error(served, upstream):
+    bare = {"object": "error", "message": "The engine is dead.", "type": "x", "code": 500}
+    upstream.always(sse(*chat_chunks("a")[:2], bare))
+    with served.stream("nice") as stream:
+        data = stream.read()
+    assert b'"error":{' in data and b"The engine is dead." in data and b"[DONE]" not in data
+    upstream.always(reply(bare))
+    assert served.chat("nice").status == 500
+
+
 def test_an_error_as_the_first_event_gets_a_real_status(served, upstream):
     upstream.always(sse({"error": {"message": "no more", "code": 402}}))
     with served.stream("nice") as stream:

@@ -1,23 +1,24 @@
 --- Codex: what the ChatGPT backend takes.
 
 local codex = require "translators.codex"
+local codex_body = require "lib.codex_body"
 local ir = require "lib.ir"
 local json = require "json"
-local reject = require "lib.reject"
 local support = require "tests.responses_support"
 
 local context, value, warned = support.context, support.value, support.warned
 
 local UPSTREAM = { dialect = "responses", variant = "codex" }
 
-local function adapt(body, given)
-  local ctx = context(given)
-  ctx.upstream = given and given.upstream or UPSTREAM
-  return codex.adapt(body, ctx), ctx
+local function adapt(body, facts)
+  local ctx = context()
+  local all = { warn = ctx.warn }
+  for name, value in pairs(facts or {}) do all[name] = value end
+  return codex_body.adapt(body, all), ctx
 end
 
-local function adapted(body, given)
-  local text, ctx = adapt(body, given)
+local function adapted(body, facts)
+  local text, ctx = adapt(body, facts)
   return value(text), ctx
 end
 
@@ -92,9 +93,10 @@ end)
 
 test("other hosts of the dialect keep their members", function()
   local body = adapted('{"model":"m","input":"hi","temperature":1,"service_tier":"flex"}',
-    { upstream = { dialect = "responses", variant = "codex", profile = "platform" } })
-  same(body, value [[{"model":"m","input":"hi","temperature":1,"service_tier":"flex","stream":true,
-    "store":false,"include":["reasoning.encrypted_content"]}]])
+    { platform = true })
+  same(body, value [[{"model":"m","temperature":1,"service_tier":"flex","stream":true,"store":false,
+    "input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]}],
+    "instructions":"","include":["reasoning.encrypted_content"]}]])
 end)
 
 test("tiers are priority or nothing", function()
@@ -108,7 +110,7 @@ test("calls are parallel unless the client disabled it, or is lite", function()
       .parallel_tool_calls
   end
   same({ parallel "", parallel ',"parallel_tool_calls":false', parallel ',"parallel_tool_calls":null',
-    parallel(',"parallel_tool_calls":true', { client = { dialect = "responses", lite = true } }) },
+    parallel(',"parallel_tool_calls":true', { is_lite = true }) },
     { true, false, true, false })
 end)
 
@@ -135,60 +137,22 @@ test("the delivery of summaries is the one option of streams that stays", functi
   same(adapted '{"input":"x","stream_options":null}'.stream_options, nil)
 end)
 
-test("references are resolved here, since nothing is stored there (69)", function()
-  local replay = support.replay()
-  replay.put("item:fc_1", '{"type":"function_call","id":"fc_1","call_id":"c1","name":"f","arguments":"{ }"}')
-  replay.put("response:resp_1", '{"id":"resp_1","output":[{"type":"message","role":"assistant","content":"b"}]}')
-  replay.put("input:resp_1", '[{"role":"user","content":"a"}]')
-  local body = adapted([[{"previous_response_id":"resp_1","input":[{"type":"item_reference","id":"fc_1"},
-    {"type":"function_call_output","call_id":"c1","output":"x"}]}]], { replay = replay })
-  same({ #body.input, body.input[1].content, body.input[2].role, body.input[3].arguments,
-    body.previous_response_id }, { 4, "a", "assistant", "{ }" })
-  for _, text in ipairs { '{"input":[{"type":"item_reference","id":"fc_2"}]}',
-    '{"input":"x","previous_response_id":"resp_2"}' } do
-    local fine, problem = pcall(adapt, text, { replay = replay })
-    same({ fine, reject.is(problem) }, { false, true })
-  end
-end)
-
-test("bodies that are no requests are left alone", function()
-  for _, body in ipairs { "", "[]", "7", "{" } do same(adapt(body), body) end
+test("bodies that are no requests are refused, odd members are not", function()
+  for _, body in ipairs { "", "[]", "7", "{" } do same(adapt(body), nil) end
   for _, body in ipairs { '{"input":7,"tools":7,"tool_choice":7,"include":7,"stream_options":7}',
     '{"input":[7,null,[],{"content":7,"id":7,"type":[]}],"tools":[7],"tool_choice":{"tools":7}}',
     '{"input":[{"role":"user","content":[7,null]}]}' } do adapt(body) end
 end)
 
-test("what precedes the first content is held, so that a refusal can become a status (28)", function()
-  local hold = codex.hold()
-  same(hold.push("response.created", '{"type":"response.created"}'), nil)
-  same(hold.push("", '{"type":"codex.rate_limits"}'), nil)
-  same(#hold.push("x", '{"type":"response.output_item.added"}'), 3)
-  same(#hold.push("x", '{"type":"response.created"}'), 1)
-  hold = codex.hold()
-  hold.push("response.created", '{"type":"response.created"}')
-  local frames, problem = hold.push("response.failed",
-    '{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"try again in 5s"}}}')
-  same({ frames, problem.kind, problem.status, problem.message }, { nil, "rate_limit", 429, "try again in 5s" })
-  hold = codex.hold()
-  for _ = 1, 16 do same(hold.push("", '{"type":"response.in_progress"}'), nil) end
-  same(#hold.push("", '{"type":"response.in_progress"}'), 17)
-  hold = codex.hold()
-  hold.push("", '{"type":"response.created"}')
-  same({ #hold.flush(), #hold.flush() }, { 1, 0 })
+test("a name that stands for an effort sets it", function()
+  local function effort(text) return adapted(text, { effort = "low" }).reasoning end
+  same({ effort '{"input":"x"}', effort '{"input":"x","reasoning":{"effort":"high","summary":"auto"}}' },
+    { { effort = "low" }, { effort = "low", summary = "auto" } })
 end)
 
-test("rejections are read in every form", function()
-  same(codex.rejection '{"type":"error","error":{"type":"usage_limit_reached","message":"m","resets_in_seconds":5}}'
-    .retry_after, 5)
-  for _, text in ipairs { "", "7", "{}", '{"response":7}', '{"error":[]}' } do
-    same(codex.rejection(text).status, 502)
-  end
-end)
-
-test("the backend is known by its path", function()
-  same({ codex.is_backend "https://chatgpt.com/backend-api/codex/", codex.is_backend "https://x.example/backend-api/codex",
-    codex.is_backend "https://api.openai.com/v1", codex.is_backend "https://x.example/backend-api/codex/v1" },
-    { true, true, false, false })
+test("a compact body is not made a stream", function()
+  local body = adapted('{"model":"m","input":[]}', { is_compact = true })
+  same({ body.stream, body.store, body.include, body.instructions }, { nil, nil, nil, "" })
 end)
 
 test("a wrong value in a body that goes through is never a fault", function()

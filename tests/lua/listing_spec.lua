@@ -63,8 +63,10 @@ test("a model whose accounts are all refused is hidden, one on quota is not", fu
     end
     return list
   end
-  modules.store.set("cool:a:z-1", "quota 429 slow down", 60)
+  modules.store.set("cool:a:z-1", "quota 1000 60 429 slow down", 60)
+  modules.store.add("cool:changes")
   same(#ids(), 3)
-  modules.store.set("cool:a:z-1", "unauthorized 401 no", 60)
+  modules.store.set("cool:a:z-1", "unauthorized 1000 60 401 no", 60)
+  modules.store.add("cool:changes")
   same(ids(), { "alpha", "vendor/name:free" })
 end)

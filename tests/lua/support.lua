@@ -1,6 +1,8 @@
 --- Stand-ins for the C modules.  They are put into `modules` once; `reset` empties their state, so
 --- that scripts loaded before keep working on the same tables.
 
+local json = require "json"
+
 local M = {}
 
 local state
@@ -37,9 +39,37 @@ local version = 0
 local credentials = {}
 function credentials.list() return state.credentials end
 function credentials.version() return version end
+function credentials.redact(text)
+  for _, secret in ipairs(state.secrets) do
+    local plain = secret:gsub("%p", "%%%0")
+    text = text:gsub(plain, "***")
+  end
+  return text
+end
+function credentials.stamp(id) return state.stamps[id] end
+
+-- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
+-- a table, or false as long as there is no answer.
+local keeper = {}
+local KeeperCall = {}
+KeeperCall.__index = KeeperCall
+KeeperCall.__close = function() end
+function keeper.start(name, argument)
+  return setmetatable({ name = name, argument = modules.json.decode(argument) }, KeeperCall)
+end
+function KeeperCall:wait(seconds)
+  local answer, problem = state.keeper(self.name, self.argument)
+  if answer == false then state.now = state.now + (seconds or 0) end
+  if answer then return modules.json.encode(answer) end
+  return answer, problem
+end
+function keeper.ask(name, argument) return keeper.start(name, argument):wait() end
+function keeper.post(name, argument) state.posted[#state.posted + 1] = { name, argument } end
+function keeper.reply(answer, problem) state.replies[#state.replies + 1] = { answer, problem } end
 
 local config = { values = {}, path = "" }
 function config.local_password() return nil end
+function config.local_key(candidate) return candidate == "local-key" end
 function config.keys_required() return #state.keys > 0 end
 function config.closed() return state.closed end
 function config.client_key(candidate)
@@ -95,19 +125,74 @@ end
 function Response:headers() return self.fields or {} end
 function Response:header(name) return self:headers()[name:lower()] end
 function Response:body() return self.text or "" end
+function Response:read()
+  local text = self.text
+  self.text = nil
+  return text
+end
 function Response:next_event()
   local event = (self.events or {})[self.at]
   self.at = self.at + 1
   if event == nil then return "end" end
   if event == "IDLE" then return "idle" end
+  if type(event) == "table" and event.data then return "event", event.name, event.data end
   if type(event) == "table" then return "broken", event end
   return "event", "", event
 end
 function Response:close() self.closed = true end
 
+-- Sessions: `state.page` gives the messages that answer a call, {type, payload} each; "IDLE" is a
+-- silence, an HttpError the end of the session.
+local ws = {}
+local SessionCall = {}
+SessionCall.__index = SessionCall
+SessionCall.__close = function(self) self.closed = true end
+
+function ws.accept(client, provider, keyed)
+  state.accepted[#state.accepted + 1] = { provider = provider, keyed = keyed }
+  client.started, client.finished, client.status, client.sent = true, true, 101, ""
+  return provider .. "-0123456789abcdef"
+end
+
+function ws.call(session, id, before, body, after)
+  local request = json.decode(before .. json.encode(body) .. after)
+  assert(request.id == id)
+  request.session = session
+  state.calls[#state.calls + 1] = request
+  local answer = state.page
+  if type(answer) == "function" then answer = answer(request) end
+  local call = setmetatable({ messages = answer, at = 0 }, SessionCall)
+  state.last_call = call
+  return call
+end
+
+function SessionCall:next(seconds)
+  assert(not self.closed, "the call is closed")
+  self.at = self.at + 1
+  local message = self.messages[self.at]
+  if message == "IDLE" or message == nil then
+    state.now = state.now + assert(seconds, "waits for ever")
+    return nil
+  end
+  if message.code then return nil, message end
+  return message[1]
+end
+
+function SessionCall:get(name)
+  local value = (self.messages[self.at][2] or {})[name]
+  if value == nil or type(value) == "string" then return value end
+  return json.encode(value)
+end
+function SessionCall:close() self.closed = true end
+
 local Client = {}
 Client.__index = Client
 function Client:header(name) return self.request_headers[name:lower()] end
+function Client:headers()
+  local list = {}
+  for name, value in pairs(self.request_headers) do list[#list + 1] = { name, value } end
+  return list
+end
 function Client:param(name)
   return ("&" .. self.query):match("&" .. name .. "=([^&]*)")
 end
@@ -141,6 +226,9 @@ function Client:abort() self.aborted = true end
 function Client:note(facts)
   for name, value in pairs(facts) do self.facts[name] = value end
 end
+function Client:trace(step)
+  self.steps[#self.steps + 1] = (require "json").decode(step)
+end
 function Client:relay(response, rules)
   return (require "lib.relay").new(self, response, rules)
 end
@@ -157,7 +245,7 @@ function M.client(method, target, headers, body)
   return setmetatable({
     id = "0badcafe", method = method, path = path, query = query, peer = "127.0.0.1",
     is_local = true, started = false, status = 0, request_headers = fields,
-    request_body = body or "", sent_headers = {}, facts = {},
+    request_body = body or "", sent_headers = {}, facts = {}, steps = {}, trying = 0.25,
   }, Client)
 end
 
@@ -192,9 +280,10 @@ function M.reset(given)
   given = given or {}
   version = version + 1
   state = {
-    store = {}, now = 1000, slept = {}, log = {}, calls = {},
+    secrets = given.secrets or {}, store = {}, now = 1000, slept = {}, log = {}, calls = {},
+    stamps = given.stamps or {}, keeper = given.keeper, posted = {}, replies = {},
     credentials = given.credentials or {}, keys = given.keys or {},
-    closed = given.closed, upstream = given.upstream or {},
+    closed = given.closed, upstream = given.upstream or {}, page = given.page, accepted = {},
   }
   for name in pairs(config.values) do config.values[name] = nil end
   config.values.streaming = { ["keepalive-seconds"] = 15 }
@@ -203,9 +292,12 @@ function M.reset(given)
   return state
 end
 
+--- What the test that runs has set up and caused.
+function M.state() return state end
+
 for name, module in pairs {
-  store = store, credentials = credentials, config = config, timer = timer, log = log,
-  http = http, task = { version = "0.0", id = function() return "0badcafe" end },
+  store = store, credentials = credentials, keeper = keeper, config = config, timer = timer, log = log,
+  http = http, ws = ws, task = { version = "0.0", id = function() return "0badcafe" end },
 } do
   modules[name] = module
 end

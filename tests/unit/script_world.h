@@ -107,6 +107,7 @@ static inline void script_world_init(struct script_world *w, const char *config_
 {
     struct generation_options options = {.version = "test", .states = 1};
     struct config *config = config_of(config_text);
+    struct script_shared shared;
     struct bundle *bundle;
     struct buf error;
 
@@ -126,7 +127,8 @@ static inline void script_world_init(struct script_world *w, const char *config_
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->store = store_new(0);
     w->upstream = upstream_new(&w->loop, NULL);
-    w->host = host_new(&w->loop, w->upstream, NULL, w->store, script_world_pass, w);
+    shared = (struct script_shared){.store = w->store};
+    w->host = host_new(&w->loop, w->upstream, &shared, script_world_pass, w);
     assert_true(w->store && w->upstream && w->host);
     assert_true(host_start(w->host));
     host_attach(w->host, w->state);

@@ -38,8 +38,8 @@ static void test_ids_are_stable_and_follow_the_parts(void **state)
         assert_int_equal(strspn(c->id + 26, "0123456789abcdef"), 12);
         numbered += strcmp(c->id + 38, "-1") == 0;
         proxied += c->proxy != NULL;
-        assert_string_equal(c->host, "api.acme.example");
-        assert_int_equal(c->port, 8443);
+        assert_string_equal(c->hosts[0].name, "api.acme.example");
+        assert_int_equal(c->hosts[0].port, 8443);
         assert_string_equal(c->base_url, "https://API.acme.example:8443/v1");
         assert_null(strstr(c->label, c->secret));
     }
@@ -48,6 +48,30 @@ static void test_ids_are_stable_and_follow_the_parts(void **state)
     assert_null(credentials_find(a, "openai-compatibility:acme:000000000000"));
     credentials_unref(a);
     credentials_unref(b);
+}
+
+static void test_a_key_of_an_entry_may_have_a_weight_of_its_own(void **state)
+{
+    struct credential_set *set = credentials_of("openai-compatibility:\n"
+                                                "  - base-url: https://acme.example/v1\n"
+                                                "    weight: 2\n"
+                                                "    api-key-entries:\n"
+                                                "      - {api-key: first-secret, weight: 5}\n"
+                                                "      - {api-key: other-secret}\n");
+    int own = 0;
+
+    (void)state;
+    assert_int_equal(set->count, 2);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct credential *c = &set->items[i];
+
+        if (strcmp(c->secret, "first-secret") == 0)
+            own = (int)c->weight->integer;
+        else
+            assert_null(c->weight);
+    }
+    assert_int_equal(own, 5);
+    credentials_unref(set);
 }
 
 static void test_an_entry_without_keys_is_one_keyless_credential(void **state)
@@ -62,7 +86,26 @@ static void test_an_entry_without_keys_is_one_keyless_credential(void **state)
     credentials_unref(set);
 }
 
-static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_not(void **state)
+static void test_the_token_of_a_login_in_a_keys_place_is_told_to_scripts(void **state)
+{
+    struct credential_set *set = credentials_of("claude-api-key:\n"
+                                                "  - api-key: sk-ant-oat01-token\n"
+                                                "  - api-key: sk-ant-api03-key\n");
+    int told = 0;
+
+    (void)state;
+    assert_int_equal(set->count, 2);
+    for (size_t i = 0; i < set->count; i++) {
+        bool is_token = strncmp(set->items[i].secret, "sk-ant-oat", 10) == 0;
+
+        assert_int_equal(set->items[i].details != NULL, is_token);
+        told += is_token;
+    }
+    assert_int_equal(told, 1);
+    credentials_unref(set);
+}
+
+static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_known(void **state)
 {
     struct credential_set *set = credentials_of("openai-compatibility:\n"
                                                 "  - name: old\n"
@@ -73,8 +116,9 @@ static void test_the_older_list_of_keys_is_read_and_disabled_entries_are_not(voi
                                                 "    base-url: https://off.example/v1\n");
 
     (void)state;
-    assert_int_equal(set->count, 2);
-    assert_string_equal(set->items[0].name, "old");
+    assert_int_equal(set->count, 3);
+    assert_string_equal(set->items[0].name, "off"); // scripts see that it is
+    assert_string_equal(set->items[1].name, "old");
     credentials_unref(credentials_ref(set));
     credentials_unref(set);
 }
@@ -106,17 +150,17 @@ static void test_keys_of_providers_are_bound_to_their_hosts(void **state)
     assert_int_equal(set->count, 4);
     assert_non_null(claude);
     assert_string_equal(claude->provider, "claude");
-    assert_string_equal(claude->host, "api.anthropic.com");
+    assert_string_equal(claude->hosts[0].name, "api.anthropic.com");
     assert_string_equal(claude->base_url, "https://api.anthropic.com");
-    assert_string_equal(codex->host, "codex.example");
+    assert_string_equal(codex->hosts[0].name, "codex.example");
     assert_string_equal(codex->name, "codex");
     for (size_t i = 0; i < set->count; i++) {
         const struct credential *c = &set->items[i];
 
         if (strcmp(c->provider, "gemini") != 0)
             continue;
-        relayed += c->proxy && strcmp(c->host, "relay.example") == 0;
-        bare += !c->entry && strcmp(c->host, "generativelanguage.googleapis.com") == 0;
+        relayed += c->proxy && strcmp(c->hosts[0].name, "relay.example") == 0;
+        bare += !c->entry && strcmp(c->hosts[0].name, "generativelanguage.googleapis.com") == 0;
     }
     assert_int_equal(relayed, 1);
     assert_int_equal(bare, 1);
@@ -143,9 +187,7 @@ static void test_entries_that_cannot_work_are_left_out(void **state)
     struct credential_set *set = credentials_of("codex-api-key:\n"
                                                 "  - api-key: no-base-url\n"
                                                 "claude-api-key:\n"
-                                                "  - base-url: https://no-key.example\n"
-                                                "  - api-key: off\n"
-                                                "    disabled: true\n");
+                                                "  - base-url: https://no-key.example\n");
 
     (void)state;
     assert_int_equal(set->count, 0);
@@ -167,8 +209,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_are_stable_and_follow_the_parts),
+        cmocka_unit_test(test_a_key_of_an_entry_may_have_a_weight_of_its_own),
         cmocka_unit_test(test_an_entry_without_keys_is_one_keyless_credential),
-        cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_not),
+        cmocka_unit_test(test_the_token_of_a_login_in_a_keys_place_is_told_to_scripts),
+        cmocka_unit_test(test_the_older_list_of_keys_is_read_and_disabled_entries_are_known),
         cmocka_unit_test(test_keys_of_providers_are_bound_to_their_hosts),
         cmocka_unit_test(test_the_same_claude_key_at_two_addresses_is_two_credentials),
         cmocka_unit_test(test_entries_that_cannot_work_are_left_out),

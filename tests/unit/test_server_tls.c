@@ -6,6 +6,8 @@
 #include <openssl/x509.h>
 
 #include "net/tls.h"
+#include "net/upgrade.h"
+#include "websocket_frames.h"
 
 struct tls_world {
     struct world world;
@@ -167,6 +169,82 @@ static void a_large_answer_arrives_whole_over_tls(void **state)
     tls_client_deinit(&c);
 }
 
+struct talk {
+    struct upgrade *upgrade;
+    size_t len; // of the last message
+    int closed;
+};
+
+static void on_text(void *ctx, const char *text, size_t len)
+{
+    struct talk *talk = ctx;
+
+    talk->len = len;
+    upgrade_send(talk->upgrade, text, len);
+}
+
+static void on_writable(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_close(void *ctx, int status)
+{
+    ((struct talk *)ctx)->closed = status;
+}
+
+// Sends `frame` (freed) and carries until the client has got as much back.
+static void exchange(struct tls_world *t, struct tls_client *c, struct buf *frame, size_t wanted)
+{
+    for (size_t at = 0; at < frame->len; at += 16384)
+        SSL_write(c->ssl, frame->data + at,
+                  (int)(frame->len - at < 16384 ? frame->len - at : 16384));
+    for (int i = 0; i < 20 && c->in.len < wanted; i++)
+        carry(t, c, SIZE_MAX);
+    assert_int_equal(c->in.len, wanted);
+    buf_deinit(frame);
+}
+
+static void an_upgraded_connection_speaks_tls_too(void **state)
+{
+    static const struct upgrade_limits limits = {1 << 20, 30, 60, 10};
+    struct tls_world *t = *state;
+    struct talk talk = {0};
+    struct upgrade_handler handler = {&talk, on_text, on_writable, on_close};
+    struct tls_client c;
+    struct buf frame;
+    char *text = malloc(300000);
+
+    tls_client_init(t, &c);
+    say(t, &c,
+        "GET /hold HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        SIZE_MAX);
+    talk.upgrade = upgrade_accept(t->world.held, "", 0, &limits, &handler);
+    server_release(t->world.held);
+    t->world.held = NULL;
+    carry(t, &c, SIZE_MAX);
+    assert_non_null(strstr(buf_cstr(&c.in), "HTTP/1.1 101 "));
+    buf_clear(&c.in);
+    for (size_t i = 0; i < 300000; i++)
+        text[i] = (char)('a' + i % 19);
+    buf_init(&frame, 1 << 20);
+    frame_put(&frame, 0x81, text, 300000);
+    exchange(t, &c, &frame, 300010);
+    assert_int_equal(talk.len, 300000);
+    assert_memory_equal(c.in.data + 10, text, 300000);
+    buf_clear(&c.in);
+    buf_init(&frame, 1000);
+    frame_put(&frame, 0x88, "\x03\xe8", 2);
+    exchange(t, &c, &frame, 4);
+    assert_true(c.ended);
+    assert_int_equal(talk.closed, 0);
+    tls_client_deinit(&c);
+    world_run(&t->world);
+    assert_int_equal(talk.closed, 1000);
+    free(text);
+}
+
 static void a_client_that_sends_a_close_notice_is_gone(void **state)
 {
     struct tls_world *t = *state;
@@ -239,6 +317,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         test(requests_over_tls_are_answered),
         test(a_large_answer_arrives_whole_over_tls),
+        test(an_upgraded_connection_speaks_tls_too),
         test(a_client_that_sends_a_close_notice_is_gone),
         test(plain_text_on_the_tls_listener_ends_the_connection),
         test(a_handshake_that_stops_is_given_up),

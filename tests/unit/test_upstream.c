@@ -989,6 +989,21 @@ static void certificates_are_always_verified(void **state)
     assert_non_null(strstr(t->message, "status 407"));
     assert_null(strstr(t->message, "word"));
     transfer_free(t);
+    // Under the port that everybody knows; a proxy is told that name and port.
+    snprintf(resolve, sizeof(resolve), "other.test:443:[::1]:1,*:443:127.0.0.1:%d", s->port);
+    setenv("CLIPROXY_RESOLVE", resolve, 1);
+    close_upstream();
+    open_upstream();
+    t = fetch((struct transfer_request){.url = "https://good.test/"});
+    assert_int_equal(t->error, TRANSFER_OK);
+    transfer_free(t);
+    snprintf(proxy, sizeof(proxy), "http://w:word@127.0.0.1:%d", tunnel->port);
+    transfer_free(fetch((struct transfer_request){.url = "https://good.test/", .proxy = proxy}));
+    assert_non_null(strstr(tunnel->seen, "CONNECT good.test:443 "));
+    snprintf(resolve, sizeof(resolve), "bad.test:%d:127.0.0.1", s->port);
+    setenv("CLIPROXY_RESOLVE", resolve, 1);
+    close_upstream();
+    open_upstream();
     // The certificate of another host.
     snprintf(url, sizeof(url), "https://bad.test:%d/", s->port);
     t = fetch((struct transfer_request){.url = url});
@@ -997,7 +1012,7 @@ static void certificates_are_always_verified(void **state)
     transfer_free(t);
 
     server_end(refusing);
-    assert_int_equal(server_end(tunnel), 2);
+    assert_int_equal(server_end(tunnel), 3);
     server_end(s);
     SSL_CTX_free(tls);
     unlink(ca);

@@ -6,11 +6,13 @@ wants from the network goes to a port where nobody listens.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 
-MODULES = pathlib.Path(__file__).resolve().parents[3] / "build" / "clients" / "node_modules"
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+MODULES, README = ROOT / "build" / "clients" / "node_modules", ROOT / "README.md"
 SECONDS = 120
 TASK = "Write the file greeting.txt as you were told, with your own tool, then say that it is done."
 
@@ -96,17 +98,37 @@ def codex(url, key, home, folder):
                    "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
 
 
-def gemini_cli(url, key, home, folder):
+def gemini_settings(home, kind):
     settings = home / ".gemini"
     settings.mkdir()
     (settings / "settings.json").write_text(json.dumps({
-        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "security": {"auth": {"selectedType": kind}},
         "privacy": {"usageStatisticsEnabled": False}, "telemetry": {"enabled": False},
         "general": {"enableAutoUpdate": False, "disableAutoUpdate": True,
                     "enableAutoUpdateNotification": False}}))
+
+
+def gemini_cli(url, key, home, folder):
+    gemini_settings(home, "gemini-api-key")
     env = environment(home, GEMINI_API_KEY=key, GOOGLE_GEMINI_BASE_URL=url,
                       GEMINI_CLI_TRUST_WORKSPACE="true")
     return finish([MODULES / ".bin" / "gemini", "-m", "nice", "-p", TASK, "--yolo"], folder, env)
+
+
+def readme_exports(heading, url):
+    """The variables that the README says to export, for a proxy at another address."""
+    section = README.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found = dict(re.findall(r'^export (\w+)="?([^"\n]*)"?$', section, re.M))
+    assert found, f"the README says nothing of {heading}"
+    return {name: value.replace("http://127.0.0.1:8317", url) for name, value in found.items()}
+
+
+def gemini_code_assist(url, token, home, folder, model="nice"):
+    """Gemini CLI as somebody with a Google account has it, pointed at the proxy."""
+    gemini_settings(home, "oauth-personal")
+    env = environment(home, **readme_exports("Gemini CLI", url), GOOGLE_GENAI_USE_GCA="true",
+                      GOOGLE_CLOUD_ACCESS_TOKEN=token, GEMINI_CLI_TRUST_WORKSPACE="true")
+    return finish([MODULES / ".bin" / "gemini", "-m", model, "-p", TASK, "--yolo"], folder, env)
 
 
 def qwen_code(url, key, home, folder):

@@ -1,7 +1,8 @@
 """Forward proxies that record their use: SOCKS5 (with or without a password) and HTTP CONNECT, with
 or without TLS to the proxy itself.
 
-Whatever name is asked for, the connection goes to this machine.
+Whatever name is asked for, the connection goes to this machine; `ports` says which port is another
+one here (443 is where support/hosts.py listens).
 """
 import base64
 import socket
@@ -11,8 +12,9 @@ import urllib.parse
 
 
 class ForwardProxy:
-    def __init__(self, user=None, password=None, tls=None):
+    def __init__(self, user=None, password=None, tls=None, ports=None):
         self.user, self.password, self.tls = user, password, tls
+        self.ports = ports or {}
         self.used = []  # (host, port) of each tunnel
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -46,7 +48,8 @@ class ForwardProxy:
                     self.refused += 1
                     return
                 self.used.append(target)
-                with socket.create_connection(("127.0.0.1", target[1])) as far:
+                port = self.ports.get(target[1], target[1])
+                with socket.create_connection(("127.0.0.1", port)) as far:
                     self.confirm(sock, far)
                     back = threading.Thread(target=pump, args=(far, sock), daemon=True)
                     back.start()

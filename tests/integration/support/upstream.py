@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 import time
+import urllib.parse
 import zlib
 
 import brotli
@@ -38,6 +39,18 @@ class Request:
 
     def json(self):
         return json.loads(self.body)
+
+    def form(self):
+        """Fields of a form; one given twice, or empty text around them, is an error."""
+        fields = urllib.parse.parse_qsl(self.body.decode("ascii"), keep_blank_values=True,
+                                        strict_parsing=True)
+        assert len(dict(fields)) == len(fields), f"a field twice: {fields}"
+        return dict(fields)
+
+    @property
+    def query(self):
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query,
+                                           keep_blank_values=True))
 
     @property
     def key(self):

@@ -1,0 +1,205 @@
+--- Keeps accounts alive: tokens are refreshed in time, once, and written before they are used.
+---
+--- Runs in the keeper only.  Per file one flock (`<file>.lock`) guards reading, refreshing and
+--- writing: within the program and against other processes on the same folder.
+---
+--- In the store: `refresh-wait:<file>`, present while a further try would be too early.
+
+local accounts = require "core.accounts"
+local credentials = require "credentials"
+local hiding = require "lib.hiding"
+local json = require "json"
+local keeper = require "keeper"
+local log = require "log"
+local store = require "store"
+local timer = require "timer"
+local times = require "lib.times"
+local token_files = require "core.token_files"
+
+local match = string.match
+
+-- Seconds.  How long another refresh of the same file is waited for.
+local LOCK_SECONDS = 120
+-- After a failure: before the next try in the background, and before one that a request wants.
+local PAUSE, PAUSE_REQUEST = 300, 10
+-- A new token that is due again already.
+local PAUSE_SHORT = 30
+-- Background refreshes at once.
+local REFRESHES = 16
+
+local M = {}
+
+local running = 0
+
+-- The file of a credential: its id, but for what a file with several accounts has behind it.
+local function name_of(id)
+  return accounts.entry(id) and id or match(id, "^(.+)#[^#]*$") or id
+end
+
+local function refused(entry, problem)
+  log.warn("%s: the refresh of %s failed: %s", entry.kind.provider, entry.name, problem.message)
+  if problem.needs_login then
+    local stamp = token_files.stamp(token_files.refresh_token(entry.document) or "")
+    store.set("needs-login:" .. entry.name, stamp .. " " .. problem.message)
+    accounts.publish()
+  else
+    -- What the server asks for is for everybody.
+    local seconds = problem.retry_after or PAUSE
+    store.set("refresh-wait:" .. entry.name,
+      timer.wall() + (problem.retry_after or PAUSE_REQUEST), seconds)
+  end
+  return { failed = problem.message, needs_login = problem.needs_login }
+end
+
+local function label_of(entry)
+  local account = entry.accounts[1]
+  return account and account.label or entry.name
+end
+
+local function lead_of(entry)
+  local first = entry.accounts[1]
+  return first and (first.lead or entry.kind.lead)
+end
+
+-- A new token that is due again already is left alone for a moment: by the background, and by
+-- requests as long as it may serve.
+local function pause_if_due(entry)
+  local key, now = "refresh-wait:" .. entry.name, timer.wall()
+  local expiry, lead = token_files.expiry(entry.document), lead_of(entry)
+  if expiry and expiry - now <= (entry.kind.ahead or accounts.AHEAD) then
+    store.set(key, math.max(expiry, now + 1), PAUSE_SHORT)
+  elseif lead and M.is_due(entry.document, lead, now) then
+    store.set(key, 0, PAUSE_SHORT)
+  else
+    store.set(key, nil)
+  end
+end
+
+-- Asks the authorization server; the lock is held, the file was read under it.
+local function ask(entry)
+  local fine, changes, problem = pcall(entry.kind.refresh, entry.document)
+  if not fine then
+    local said = hiding.text(tostring(changes), hiding.secrets(entry.document))
+    problem = { message = "a script failed: " .. said }
+    log.error("lua/accounts: %s", problem.message)
+    changes = nil
+  end
+  if not changes then
+    -- Who does not know of locks may have refreshed meanwhile.
+    local text = token_files.read(accounts.path_of(entry.name))
+    local before = token_files.refresh_token(entry.document)
+    if text and text ~= entry.text and accounts.take(entry.name, text) and entry.document
+        and token_files.refresh_token(entry.document) ~= before then
+      accounts.publish()
+      return { adopted = true }
+    end
+    return refused(entry, problem or { message = "no answer" })
+  end
+  token_files.outdate_expiry(entry.document, changes)
+  accounts.keep(entry, token_files.merge(entry.text, changes))
+  accounts.publish()
+  pause_if_due(entry)
+  local expiry = token_files.expiry(entry.document)
+  log.info("%s: the token of %s was refreshed%s", entry.kind.provider, label_of(entry),
+    expiry and ", valid until " .. times.rfc3339(expiry) or "")
+  return { refreshed = true }
+end
+
+-- True while a further try would be too early.
+local function must_wait(name, background)
+  local not_before = store.get("refresh-wait:" .. name)
+  return not_before ~= nil and (background or timer.wall() < not_before)
+end
+
+--- Refreshes the token of an account, unless somebody has done so already.
+--- @param wanted {id: string, stamp: string, background: boolean?}  stamp of the secret that will
+---   not do any more
+--- @return table? result  `refreshed`, `adopted` (there is a newer one), or `failed` with a message
+---   and perhaps `needs_login`
+--- @return string? problem
+function M.refresh(wanted)
+  local name = name_of(wanted.id)
+  local entry = accounts.entry(name)
+  if not entry or not entry.kind then return nil, "there is no such account" end
+  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
+  if not entry.kind.refresh then return { failed = "it cannot be refreshed" } end
+  local lock <close>, problem = token_files.lock(accounts.path_of(name), LOCK_SECONDS)
+  if not lock then return { failed = problem } end
+  if not entry.unsaved then
+    local text = token_files.read(accounts.path_of(name))
+    if text and text ~= "" and accounts.take(name, text) then accounts.publish() end
+  end
+  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
+  if not entry.document or not entry.kind then return nil, "there is no such account" end
+  local mark = accounts.needs_login(name, entry.document)
+  if mark then return { failed = mark, needs_login = true } end
+  if must_wait(name, wanted.background) then
+    return { failed = "the last refresh failed a moment ago" }
+  end
+  return ask(entry)
+end
+
+--- True when a token is to be refreshed in the background now (spec providers 0.6).
+--- @param document table
+--- @param lead number  of the kind
+--- @param now number
+--- @return boolean
+function M.is_due(document, lead, now)
+  local expiry, last = token_files.expiry(document), token_files.last_refresh(document)
+  local interval = token_files.interval(document)
+  if interval then
+    return expiry ~= nil and expiry - now <= interval or last ~= nil and now - last >= interval
+  end
+  if expiry then
+    -- A token that lives shorter than the lead is refreshed at half of its life.
+    if last and expiry > last then lead = math.min(lead, (expiry - last) / 2) end
+    return expiry - now <= lead
+  end
+  return not last or now - last >= lead
+end
+
+-- So that many accounts of one login day are not refreshed in one second: up to a twentieth of the
+-- lead, five minutes at most, always the same for a file.
+local function jitter(name, lead)
+  local number = tonumber(token_files.stamp(name):sub(1, 4), 16) / 65536
+  return number * math.min(lead / 20, 300)
+end
+
+local function is_wanted(entry, now)
+  local lead = lead_of(entry)
+  return lead and entry.document and entry.kind.refresh
+    and (token_files.refresh_token(entry.document) or entry.accounts[1].refreshable)
+    and not token_files.policy(entry.document).disabled
+    and not accounts.needs_login(entry.name, entry.document)
+    and not store.get("refresh-wait:" .. entry.name)
+    and M.is_due(entry.document, lead, now + jitter(entry.name, lead))
+end
+
+--- Starts what is due, and writes what could not be written before.
+function M.tick()
+  accounts.write_unsaved()
+  -- Those posted here begin later.
+  local now, free = timer.wall(), REFRESHES - running
+  for name, entry in pairs(accounts.entries()) do
+    if free > 0 and is_wanted(entry, now) then
+      free = free - 1
+      local id = accounts.id_of(entry, entry.accounts[1])
+      -- Present until it ends, or for a minute: nobody starts it twice.
+      store.set("refresh-wait:" .. name, 0, 60)
+      keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })
+    end
+  end
+end
+
+--- A refresh that tick() started.
+--- @param wanted {id: string, stamp: string}
+function M.background(wanted)
+  local name = name_of(wanted.id)
+  store.set("refresh-wait:" .. name, nil)
+  running = running + 1
+  local fine, problem = pcall(M.refresh, wanted)
+  running = running - 1
+  if not fine then error(problem, 0) end
+end
+
+return M

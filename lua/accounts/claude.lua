@@ -34,11 +34,10 @@ function M.read(document, file)
 end
 
 -- What an answer tells about tokens, for the file.
-local function tokens_of(data, now)
-  local seconds = tonumber(data.expires_in)
+local function tokens_of(data)
   return {
     type = "claude", access_token = data.access_token, refresh_token = given(data.refresh_token),
-    last_refresh = oauth.timestamp(now), expired = seconds and oauth.timestamp(now + seconds),
+    last_refresh = oauth.timestamp(timer.wall()), expired = oauth.expiry(data.expires_in),
   }
 end
 
@@ -76,7 +75,7 @@ function M.refresh(document)
   if not given(data.access_token) then
     return nil, { message = "the answer has no access token" }
   end
-  local members = tokens_of(data, timer.wall())
+  local members = tokens_of(data)
   add_owner(members, data)
   return members
 end
@@ -145,7 +144,7 @@ function login.finish(session, code, options)
     },
   }
   if not data then return nil, message end
-  local document = tokens_of(data, timer.wall())
+  local document = tokens_of(data)
   document.id_token = ""
   add_owner(document, data)
   add_profile(document, options)

@@ -40,7 +40,7 @@ local function owner_of(token)
   return {
     email = given(claims.email) or given(object(claims[PROFILE]).email),
     account = given(auth.chatgpt_account_id), plan = given(auth.chatgpt_plan_type),
-    expires = tonumber(claims.exp),
+    expires = times.unix(claims.exp),
   }
 end
 
@@ -53,6 +53,7 @@ function M.read(document, file)
   if not token then return nil, "the file has no access_token" end
   local owner, bearer = owner_of(document.id_token), owner_of(token)
   local account = given(document.account_id) or owner.account or bearer.account
+  if account and account:find "[^%g]" then account = nil end -- no header could hold it
   if not account then return nil, "the file names no account_id" end
   return { {
     label = given(document.email) or owner.email or file, secret = token,
@@ -63,10 +64,9 @@ function M.read(document, file)
 end
 
 -- When the access token ends: as the answer says, else as the token itself does.
-local function end_of(data, now)
-  local seconds = tonumber(data.expires_in)
-  local unix = seconds and now + seconds or owner_of(data.access_token).expires
-  return unix and oauth.timestamp(unix)
+local function end_of(data)
+  local unix = owner_of(data.access_token).expires
+  return oauth.expiry(data.expires_in) or unix and oauth.timestamp(unix)
 end
 
 --- @param document table
@@ -85,12 +85,12 @@ function M.refresh(document)
     },
   }, token, final)
   if not data then return nil, problem end
-  local now, owner = timer.wall(), owner_of(data.id_token)
+  local owner = owner_of(data.id_token)
   return {
     type = "codex", access_token = given(data.access_token),
     refresh_token = given(data.refresh_token), id_token = given(data.id_token),
-    account_id = owner.account, email = owner.email, last_refresh = oauth.timestamp(now),
-    expired = end_of(data, now),
+    account_id = owner.account, email = owner.email,
+    last_refresh = oauth.timestamp(timer.wall()), expired = end_of(data),
   }
 end
 
@@ -111,7 +111,7 @@ local function long_name(account, email, plan)
 end
 
 local function saved(data)
-  local now, owner = timer.wall(), owner_of(data.id_token)
+  local owner = owner_of(data.id_token)
   local account = owner.account or owner_of(data.access_token).account
   if not owner.email then
     return nil, "the account has no email address, so its file has no name"
@@ -122,9 +122,9 @@ local function saved(data)
     -- When the file of that name is another workspace's.
     other_name = long_name(account, owner.email, owner.plan),
     document = {
-      type = "codex", id_token = data.id_token, access_token = data.access_token,
-      refresh_token = data.refresh_token or "", account_id = account, email = owner.email,
-      last_refresh = oauth.timestamp(now), expired = end_of(data, now),
+      type = "codex", id_token = given(data.id_token) or "", access_token = data.access_token,
+      refresh_token = given(data.refresh_token) or "", account_id = account, email = owner.email,
+      last_refresh = oauth.timestamp(timer.wall()), expired = end_of(data),
     },
     same = function(other) return other.type == "codex" and other.account_id == account end,
   }

@@ -101,9 +101,9 @@ function M.refresh(document)
   if not given(data.access_token) then return nil, { message = "the answer has no token" } end
   local fresh = {
     access_token = data.access_token, refresh_token = given(data.refresh_token),
-    token_type = given(data.token_type), expires_in = tonumber(data.expires_in),
-    expiry = oauth.expiry(data.expires_in),
+    token_type = given(data.token_type), expiry = oauth.expiry(data.expires_in),
   }
+  fresh.expires_in = fresh.expiry and tonumber(data.expires_in)
   local place = type(document.token) ~= "table" and type(document.Token) == "table" and "Token"
     or "token"
   local changes = { [place] = fresh }
@@ -231,13 +231,15 @@ local function exchange(session, code)
 end
 
 local function document_of(data, email, projects, auto)
+  local expiry = oauth.expiry(data.expires_in)
   return {
     type = "gemini", email = email, project_id = concat(projects, ","), auto = auto, checked = true,
     token = {
       access_token = data.access_token, refresh_token = data.refresh_token,
-      token_type = given(data.token_type) or "Bearer", expires_in = tonumber(data.expires_in),
-      expiry = oauth.expiry(data.expires_in), client_id = assist.client_id,
-      client_secret = assist.client_secret, scopes = json.array { table.unpack(assist.scopes) },
+      token_type = given(data.token_type) or "Bearer",
+      expires_in = expiry and tonumber(data.expires_in), expiry = expiry,
+      client_id = assist.client_id, client_secret = assist.client_secret,
+      scopes = json.array { table.unpack(assist.scopes) },
       token_uri = assist.token_url, universe_domain = "googleapis.com",
     },
   }

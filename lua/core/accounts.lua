@@ -14,15 +14,16 @@ local store = require "store"
 local task = require "task"
 local timer = require "timer"
 local token_files = require "core.token_files"
+local url = require "lib.url"
 
-local gsub, lower, match = string.gsub, string.lower, string.match
+local find, gsub, lower, match = string.find, string.gsub, string.lower, string.match
 
 -- Seconds.  Files may vanish for a moment while they are replaced.
 local REMOVAL = 1
--- Before this much of its time is left a request refreshes first, where the kind does not say.
-local AHEAD = 10
 
-local M = {}
+--- Before this many seconds of its time are left a request refreshes first, where the kind does not
+--- say.
+local M = { AHEAD = 10 }
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
 -- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
@@ -71,6 +72,26 @@ function M.needs_login(name, document)
   return nil
 end
 
+-- Why an account cannot be: nobody could send its secret, or know where to.
+local function fault_of(account)
+  if find(account.secret, "%c") then return "its token has characters that no token has" end
+  if not url.is_address(account.base_url) then return "it has an address that is none" end
+  for _, host in ipairs(account.hosts) do
+    if not url.is_address(host) then return "it has an address that is none" end
+  end
+end
+
+-- What a file offers; nil and why it is not usable.
+local function read_accounts(kind, document, name)
+  local fine, list, why = pcall(kind.read, document, name)
+  if not fine or not list then return nil, tostring(fine and why or list) end
+  for _, account in ipairs(list) do
+    local fault = fault_of(account)
+    if fault then return nil, fault end
+  end
+  return list
+end
+
 -- Finds out what a file offers.
 local function examine(entry)
   entry.document, entry.kind, entry.accounts, entry.problem = nil, nil, {}, nil
@@ -92,12 +113,9 @@ local function examine(entry)
       or "nothing here knows its type"
     return
   end
-  local fine, list, why = pcall(entry.kind.read, document, entry.name)
-  if fine and list then
-    entry.accounts = list
-  else
-    entry.problem = tostring(fine and why or list)
-  end
+  local list
+  list, entry.problem = read_accounts(entry.kind, document, entry.name)
+  entry.accounts = list or {}
 end
 
 local function describe(entry)
@@ -146,7 +164,7 @@ local function details_of(entry, account)
     entry = policy,
     facts = account.facts or json.object {},
     expires = account.expires or token_files.expiry(entry.document),
-    ahead = entry.kind.ahead or AHEAD,
+    ahead = entry.kind.ahead or M.AHEAD,
     refreshable = entry.kind.refresh ~= nil and token_files.refresh_token(entry.document) ~= nil
       or account.refreshable == true,
     problem = M.needs_login(entry.name, entry.document),

@@ -31,9 +31,9 @@ local M = {}
 
 local running = 0
 
--- The file of a credential.
+-- The file of a credential: its id, but for what a file with several accounts has behind it.
 local function name_of(id)
-  return match(id, "^(.-%.[jJ][sS][oO][nN])#?.*$")
+  return accounts.entry(id) and id or match(id, "^(.+)#[^#]*$") or id
 end
 
 local function refused(entry, problem)
@@ -43,9 +43,10 @@ local function refused(entry, problem)
     store.set("needs-login:" .. entry.name, stamp .. " " .. problem.message)
     accounts.publish()
   else
+    -- What the server asks for is for everybody.
     local seconds = problem.retry_after or PAUSE
-    store.set("refresh-wait:" .. entry.name, timer.wall() + math.min(seconds, PAUSE_REQUEST),
-      seconds)
+    store.set("refresh-wait:" .. entry.name,
+      timer.wall() + (problem.retry_after or PAUSE_REQUEST), seconds)
   end
   return { failed = problem.message, needs_login = problem.needs_login }
 end
@@ -53,6 +54,25 @@ end
 local function label_of(entry)
   local account = entry.accounts[1]
   return account and account.label or entry.name
+end
+
+local function lead_of(entry)
+  local first = entry.accounts[1]
+  return first and (first.lead or entry.kind.lead)
+end
+
+-- A new token that is due again already is left alone for a moment: by the background, and by
+-- requests as long as it may serve.
+local function pause_if_due(entry)
+  local key, now = "refresh-wait:" .. entry.name, timer.wall()
+  local expiry, lead = token_files.expiry(entry.document), lead_of(entry)
+  if expiry and expiry - now <= (entry.kind.ahead or accounts.AHEAD) then
+    store.set(key, math.max(expiry, now + 1), PAUSE_SHORT)
+  elseif lead and M.is_due(entry.document, lead, now) then
+    store.set(key, 0, PAUSE_SHORT)
+  else
+    store.set(key, nil)
+  end
 end
 
 -- Asks the authorization server; the lock is held, the file was read under it.
@@ -75,9 +95,10 @@ local function ask(entry)
     end
     return refused(entry, problem or { message = "no answer" })
   end
+  token_files.outdate_expiry(entry.document, changes)
   accounts.keep(entry, token_files.merge(entry.text, changes))
-  store.set("refresh-wait:" .. entry.name, nil)
   accounts.publish()
+  pause_if_due(entry)
   local expiry = token_files.expiry(entry.document)
   log.info("%s: the token of %s was refreshed%s", entry.kind.provider, label_of(entry),
     expiry and ", valid until " .. times.rfc3339(expiry) or "")
@@ -98,7 +119,7 @@ end
 --- @return string? problem
 function M.refresh(wanted)
   local name = name_of(wanted.id)
-  local entry = name and accounts.entry(name)
+  local entry = accounts.entry(name)
   if not entry or not entry.kind then return nil, "there is no such account" end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   if not entry.kind.refresh then return { failed = "it cannot be refreshed" } end
@@ -145,8 +166,7 @@ local function jitter(name, lead)
 end
 
 local function is_wanted(entry, now)
-  local first = entry.accounts[1]
-  local lead = first and (first.lead or entry.kind.lead)
+  local lead = lead_of(entry)
   return lead and entry.document and entry.kind.refresh
     and (token_files.refresh_token(entry.document) or entry.accounts[1].refreshable)
     and not token_files.policy(entry.document).disabled
@@ -158,9 +178,11 @@ end
 --- Starts what is due, and writes what could not be written before.
 function M.tick()
   accounts.write_unsaved()
-  local now = timer.wall()
+  -- Those posted here begin later.
+  local now, free = timer.wall(), REFRESHES - running
   for name, entry in pairs(accounts.entries()) do
-    if running < REFRESHES and is_wanted(entry, now) then
+    if free > 0 and is_wanted(entry, now) then
+      free = free - 1
       local id = accounts.id_of(entry, entry.accounts[1])
       -- Present until it ends, or for a minute: nobody starts it twice.
       store.set("refresh-wait:" .. name, 0, 60)
@@ -175,14 +197,9 @@ function M.background(wanted)
   local name = name_of(wanted.id)
   store.set("refresh-wait:" .. name, nil)
   running = running + 1
-  local fine, result = pcall(M.refresh, wanted)
+  local fine, problem = pcall(M.refresh, wanted)
   running = running - 1
-  if not fine then error(result, 0) end
-  local entry = accounts.entry(name)
-  if result and result.refreshed and entry and entry.kind
-      and M.is_due(entry.document, entry.kind.lead, timer.wall()) then
-    store.set("refresh-wait:" .. name, 0, PAUSE_SHORT)
-  end
+  if not fine then error(problem, 0) end
 end
 
 return M

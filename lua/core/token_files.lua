@@ -10,7 +10,8 @@ local json = require "json"
 local times = require "lib.times"
 local timer = require "timer"
 
-local find, lower, match, sub = string.find, string.lower, string.match, string.sub
+local find, gsub, lower, match, sub =
+  string.find, string.gsub, string.lower, string.match, string.sub
 
 local FILE_MAX = 1 << 20
 local LOCK_PAUSE = 0.05
@@ -22,17 +23,10 @@ local RAW = json.shape { known = {} }
 
 local expiry_names = { "expired", "expire", "expires_at", "expiresAt", "expiry", "expires" }
 local refresh_names = { "last_refresh", "lastRefresh", "last_refreshed_at", "lastRefreshedAt" }
+local secret_names = { "access_token", "api_key" }
 local token_names = { "refresh_token", "refreshToken" }
 local interval_names = { "refresh_interval_seconds", "refreshIntervalSeconds",
   "refresh_interval", "refreshInterval" }
-
--- Members about selection, and what the same thing is called in the configuration.
-local policy = {
-  disabled = "disabled", prefix = "prefix", priority = "priority", weight = "weight",
-  note = "note", headers = "headers", excluded_models = "excluded-models",
-  request_retry = "request-retry",
-  disable_cooling = "disable-cooling", request_scoped_errors = "request-scoped-errors",
-}
 
 -- --- reading ---------------------------------------------------------------------------------------
 
@@ -58,6 +52,24 @@ end
 --- @return number?
 function M.expiry(document)
   return first(document, expiry_names, times.unix)
+end
+
+--- Adds to what a refresh brought that the token's end is not known, where it does not say: the end
+--- of the old token would count for the new one, and it would be refreshed for ever.
+--- @param document table  before the refresh
+--- @param changes table  completed
+function M.outdate_expiry(document, changes)
+  if not first(changes, secret_names, text_of) or M.expiry(changes) then return end
+  for _, place in ipairs { "", "token", "Token" } do
+    local old = place == "" and document or document[place]
+    local new = place == "" and changes or changes[place] or {}
+    for _, name in ipairs(type(old) == "table" and expiry_names or {}) do
+      if old[name] ~= nil then
+        new[name] = json.null
+        if place ~= "" then changes[place] = new end
+      end
+    end
+  end
 end
 
 --- Unix time of the last refresh; nil when the file does not say.
@@ -90,35 +102,96 @@ function M.stamp(secret)
   return crypto.sha256_hex(secret):sub(1, 12)
 end
 
+-- --- members about selection ---------------------------------------------------------------------
+
+-- Files are written by hand too, and workers take what they are told as they take the checked
+-- configuration: what is of another kind there is as good as absent.
+
+local function flag(value)
+  if value == true or value == "true" then return true end
+  if value == false or value == "false" then return false end
+end
+
+local function integer(value)
+  local number = tonumber(value)
+  return number and math.tointeger(number // 1)
+end
+
+-- The values of a list that `fits` takes, or the one that stands for such a list; nil for none.
+local function list_of(value, fits)
+  local kept = json.array {}
+  if fits(value) then value = { value } end
+  for _, each in ipairs(type(value) == "table" and value or {}) do
+    if fits(each) then kept[#kept + 1] = each end
+  end
+  return kept[1] ~= nil and kept or nil
+end
+
+local function texts(value)
+  return list_of(value, text_of)
+end
+
+local function is_object(value)
+  return type(value) == "table" and not json.is_array(value)
+end
+
+local function objects(value)
+  return list_of(value, is_object)
+end
+
+local FIELD = "^[%w!#$%%&'*+.^_`|~-]+$"
+
+local function headers(value)
+  local kept
+  for name, text in pairs(is_object(value) and value or {}) do
+    if type(text) == "number" then text = tostring(text) end
+    if type(text) == "string" and not find(text, "%c") and find(name, FIELD) then
+      kept = kept or {}
+      kept[name] = text
+    end
+  end
+  return kept
+end
+
+local function is_alias(value)
+  return is_object(value) and text_of(value.name) ~= nil
+end
+
 -- Names that models have here, as the configuration lists them: from a list of {name, alias}, or
 -- from an object of names by alias.
 local function aliases(value)
-  if type(value) ~= "table" then return nil end
-  if json.is_array(value) then return value end
+  if not is_object(value) or is_alias(value) then return list_of(value, is_alias) end
   local list = {}
   for _, alias in ipairs(json.keys(value)) do
-    if type(value[alias]) == "string" then
-      list[#list + 1] = { alias = alias, name = value[alias] }
-    end
+    if text_of(value[alias]) then list[#list + 1] = { alias = alias, name = value[alias] } end
   end
-  return list
+  return list[1] and list or nil
 end
+
+-- What is made of each; the configuration has hyphens in their names.
+local policy = {
+  disabled = flag, prefix = text_of, priority = integer, weight = integer, note = text_of,
+  headers = headers, excluded_models = texts, model_aliases = aliases, request_retry = integer,
+  disable_cooling = flag, request_scoped_errors = objects,
+}
 
 --- The members about selection, in the configuration's spelling.
 --- @param document table
 --- @return table
 function M.policy(document)
   local entry = {}
-  for name, key in pairs(policy) do
+  for name, read in pairs(policy) do
+    local key = gsub(name, "_", "-")
     local value = document[name]
-    if value == nil then value = document[key] end
-    if value ~= nil and value ~= json.null then entry[key] = value end
+    if value == nil or value == json.null then value = document[key] end
+    entry[key] = read(value)
   end
-  entry.models = aliases(document.model_aliases or document["model-aliases"])
-  if entry.disabled ~= true and entry.disabled ~= "true" then entry.disabled = nil end
-  if entry.disabled then entry.disabled = true end
+  entry.models, entry["model-aliases"] = entry["model-aliases"], nil
+  entry.disabled = entry.disabled or nil
   return entry
 end
+
+-- --- the rest ------------------------------------------------------------------------------------
 
 --- The proxy of this account, under both spellings.
 --- @param document table

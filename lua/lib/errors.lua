@@ -6,6 +6,8 @@ local task = require "task"
 local wire = require "models.errors"
 
 local MESSAGE_MAX = 2048
+-- Seconds.  An upstream that wants more than a month is not believed.
+local WAIT_MAX = 86400 * 31
 
 local classes, upstream, fallback = wire.classes, wire.upstream, wire.fallback
 local find, format, gsub, lower, match, sub =
@@ -202,7 +204,7 @@ end
 function M.retry_after(value)
   if not value then return nil end
   local seconds = tonumber(value)
-  if seconds then return seconds >= 0 and math.min(seconds, 86400 * 31) or nil end
+  if seconds then return seconds >= 0 and math.min(seconds, WAIT_MAX) or nil end
   local day, month, year, hour, minute, second =
     match(value, "(%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d)")
   if not day or not wire.months[month] then return nil end
@@ -214,7 +216,7 @@ function M.retry_after(value)
   -- os.time reads local time: take the zone's offset off.
   local here = os.time(os.date("!*t", now) --[[@as osdateparam]])
   stamp = stamp + (now - here)
-  return math.max(0, math.min(stamp - now, 86400 * 31))
+  return math.max(0, math.min(stamp - now, WAIT_MAX))
 end
 
 -- The row of the mapping that a problem uses, and its HTTP status.
@@ -260,6 +262,11 @@ local function chat_object(problem, row)
     .. ',"param":' .. quote(problem.param) .. ',"code":' .. quote(code) .. details .. "}"
 end
 
+-- The time a client is asked to wait: some bodies name delays that no header can hold.
+local function whole_seconds(problem)
+  return math.ceil(math.max(1, math.min(problem.retry_after, WAIT_MAX)))
+end
+
 local function gemini_details(problem, status)
   local details = {}
   if problem.class == "invalid_key" then
@@ -268,7 +275,7 @@ local function gemini_details(problem, status)
   end
   if status == 429 and problem.retry_after then
     details[#details + 1] = '{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"'
-      .. math.ceil(problem.retry_after) .. 's"}'
+      .. whole_seconds(problem) .. 's"}'
   end
   return "[" .. table.concat(details, ",") .. "]"
 end
@@ -301,7 +308,7 @@ function M.render(problem, dialect, id)
   local row, status = row_of(problem, shape)
   local headers = { ["Content-Type"] = "application/json" }
   if problem.retry_after then
-    headers["Retry-After"] = tostring(math.max(1, math.ceil(problem.retry_after)))
+    headers["Retry-After"] = tostring(whole_seconds(problem))
   end
   if problem.allow then headers["Allow"] = problem.allow end
   if dialect == "management" then

@@ -134,12 +134,13 @@ end
 --- RFC 3339 with the local offset, as token files have it.
 M.timestamp = times.rfc3339
 
---- When a token ends that was issued now; nil when the answer does not say.
+--- When a token ends that was issued now; nil when the answer does not say, or nothing that can be.
 --- @param expires_in any  seconds, a number or numeric text
 --- @return string? timestamp
 function M.expiry(expires_in)
   local seconds = tonumber(expires_in)
-  return seconds and M.timestamp(timer.wall() + seconds)
+  local unix = seconds and seconds > 0 and times.unix(timer.wall() + seconds)
+  return unix and M.timestamp(unix)
 end
 
 -- --- calls ---------------------------------------------------------------------------------------

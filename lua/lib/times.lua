@@ -2,6 +2,9 @@
 
 local match = string.match
 
+-- The end of the year 9999: what is later is no time.
+local LAST = 253402300799
+
 local M = {}
 
 -- Days from 1970-01-01 of a date of the Gregorian calendar.
@@ -49,8 +52,8 @@ function M.unix(value)
   local number = type(value) == "number" and value
     or type(value) == "string" and match(value, "^%s*%d+%.?%d*%s*$") and tonumber(value)
   if number then
-    if number <= 0 then return nil end
-    return number > 1e12 and number / 1000 or number
+    if number > 1e12 then number = number / 1000 end
+    return number > 0 and number <= LAST and number or nil
   end
   return type(value) == "string" and parse_text(value) or nil
 end
@@ -59,7 +62,7 @@ end
 --- @param unix number
 --- @return string
 function M.rfc3339(unix)
-  unix = math.floor(unix)
+  unix = math.floor(math.max(0, math.min(unix, LAST)))
   local zone = os.date("%z", unix)
   zone = zone == "+0000" and "Z" or zone:sub(1, 3) .. ":" .. zone:sub(4, 5)
   return os.date("%Y-%m-%dT%H:%M:%S", unix) .. zone

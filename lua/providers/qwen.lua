@@ -62,8 +62,9 @@ end
 --- @param body string
 --- @return string
 function M.prepare(_, _, body)
-  local messages = json.decode(json.get(body, "messages") or "null", MESSAGES)
+  local messages = json.get(body, "messages")
   if json.type(messages) ~= "array" then return body end
+  messages = json.decode(messages, MESSAGES)
   for _, message in ipairs(messages) do
     if json.type(message) ~= "object" then return body end
   end

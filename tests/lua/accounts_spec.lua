@@ -346,3 +346,104 @@ test("the keeper answers what it is asked for", function()
   same(state.replies[1][1], "[42]")
   assert(state.replies[2][2]:find("no such thing", 1, true))
 end)
+
+test("one file that says where to in odd ways does not take all accounts away", function()
+  reset()
+  local usual = modules["accounts.acme"].read
+  modules["accounts.acme"].read = function(document)
+    local list, problem = usual(document)
+    if list and document.where then list[1].base_url, list[1].hosts = document.where, { document.where } end
+    return list, problem
+  end
+  put("good.json", { type = "acme", access_token = "t", where = "http://[::1]:80/v1" })
+  local odd = { "no address", "https://", "https://h:x/v1", "https://h:99999", "ftp://h", "https://a b", "//h",
+    "https://:80" }
+  for i, where in ipairs(odd) do
+    put(("bad%d.json"):format(i), { type = "acme", access_token = "t", where = where })
+  end
+  put("line.json", { type = "acme", access_token = "two\nlines" })
+  accounts.scan()
+  modules["accounts.acme"].read = usual
+  same(#published, 1)
+  same(published[1].id, "good.json")
+  same(#accounts.unusable(), #odd + 1)
+end)
+
+test("members about selection are of their own kind or absent", function()
+  local function policy(members) return token_files.policy(json.decode(json.encode(members))) end
+  same(policy {
+    disabled = "yes", prefix = { 1 }, priority = {}, weight = "1e999", note = 1, headers = "X: y",
+    excluded_models = 5, model_aliases = { 1, { alias = "a" }, { name = {} } }, request_retry = true,
+    disable_cooling = "no", request_scoped_errors = { 1 },
+  }, {})
+  same(policy {
+    prefix = json.null, priority = "5", weight = 2.7, headers = { ["X-A"] = "b", ["bad name"] = "b",
+      ["X-B"] = "a\r\nHost: evil", ["X-C"] = 1, ["X-D"] = { 1 } },
+    ["excluded-models"] = "gpt-*", ["model-aliases"] = { { name = "m", alias = "n" }, 1 },
+    disable_cooling = false, request_scoped_errors = { status = 400 },
+  }, {
+    priority = 5, weight = 2, headers = { ["X-A"] = "b", ["X-C"] = "1" }, ["excluded-models"] = { "gpt-*" },
+    models = { { name = "m", alias = "n" } }, ["disable-cooling"] = false,
+    ["request-scoped-errors"] = { { status = 400 } },
+  })
+end)
+
+test("a new token whose end nobody tells does not end when the old one did", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", expires_at = 1,
+    token = { expiry = "2020-01-01T00:00:00Z", keep = 1 } })
+  accounts.scan()
+  answer = function() return { access_token = "t2" } end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(files["auths/a.json"], '{"access_token":"t2","expires_at":null,"refresh_token":"r1",'
+    .. '"token":{"expiry":null,"keep":1},"type":"acme"}')
+  same(details().expires, nil)
+end)
+
+test("a new token that is used up at once is not asked for again by every request", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", expired = 1 })
+  accounts.scan()
+  local count = 0
+  answer = function()
+    count = count + 1
+    return { access_token = "n" .. count, expired = modules.timer.wall() + 5 }
+  end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  state.now = state.now + 5
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(count, 2)
+end)
+
+test("the time that an authorization server asks for is kept by requests, too", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function() return nil, { message = "429", retry_after = 60 } end
+  refresh(state, "a.json")
+  state.now = state.now + 59
+  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  state.now = state.now + 2
+  same(refresh(state, "a.json"), { failed = "429" })
+end)
+
+test("sixteen tokens at most are refreshed at once, however many are due", function()
+  local state = reset()
+  for i = 1, 40 do
+    put(("acme-%d.json"):format(i), { type = "acme", refresh_token = "r", access_token = "t" .. i, expired = 1 })
+  end
+  accounts.scan()
+  renewal.tick()
+  same(#state.posted, 16)
+end)
+
+test("the file of a credential is found whatever its name is", function()
+  local state = reset()
+  answer = function(document) return { access_token = document.access_token .. "+" } end
+  for _, name in ipairs { "a.json.json", "b#c.json", "d.jsonx.JSON" } do
+    put(name, { type = "acme", refresh_token = "r", access_token = name })
+    accounts.scan()
+    same(refresh(state, name), { refreshed = true })
+  end
+end)

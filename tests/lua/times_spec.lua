@@ -41,3 +41,11 @@ test("durations are numbers or texts", function()
   same(duration.seconds("soon"), nil)
   same(duration.seconds("5 parsecs"), nil)
 end)
+
+test("what no calendar has is no time, and raises nothing", function()
+  for _, value in ipairs { 1e308, "1e999", 1e15, ("9"):rep(400), -1, 0, "-1" } do
+    same(times.unix(value), nil)
+  end
+  same(#times.rfc3339(1e308), #times.rfc3339(0))
+  same(times.rfc3339(math.huge):sub(1, 4) >= "9999", true)
+end)

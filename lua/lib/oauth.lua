@@ -143,6 +143,16 @@ function M.expiry(expires_in)
   return unix and M.timestamp(unix)
 end
 
+--- Seconds that a device flow's answer names: within what makes sense.
+--- @param value any  a number or numeric text
+--- @param least number
+--- @param most number
+--- @return number?  nil when it names none
+function M.seconds(value, least, most)
+  local seconds = tonumber(value)
+  return seconds and math.max(least, math.min(seconds, most))
+end
+
 -- --- calls ---------------------------------------------------------------------------------------
 
 local function request_of(call, seconds)
@@ -239,13 +249,6 @@ end
 function M.transient(answer)
   if not answer then return true end
   return answer.status == 408 or answer.status == 429 or answer.status >= 500
-end
-
---- Seconds of a `Retry-After` header, in its number form.
---- @param answer OAuthAnswer
---- @return number?
-function M.retry_after(answer)
-  return tonumber((answer.header "retry-after"))
 end
 
 return M

@@ -155,6 +155,16 @@ end
 
 -- --- calls ---------------------------------------------------------------------------------------
 
+--- The proxy of an account, under both spellings.
+--- @param document table  its token file
+--- @return string?
+function M.proxy(document)
+  for _, name in ipairs { "proxy_url", "proxy-url" } do
+    local proxy = document[name]
+    if type(proxy) == "string" and proxy ~= "" then return proxy end
+  end
+end
+
 local function request_of(call, seconds)
   local headers = { ["user-agent"] = AGENT, accept = "application/json" }
   local body = call.body
@@ -164,10 +174,9 @@ local function request_of(call, seconds)
     body, headers["content-type"] = json.encode(call.json), "application/json"
   end
   for name, value in pairs(call.headers or {}) do headers[name:lower()] = value end
-  local proxy = call.document and call.document.proxy_url
-  if type(proxy) ~= "string" or proxy == "" then proxy = nil end
   return {
-    method = call.method, url = call.url, headers = headers, body = body, proxy = proxy,
+    method = call.method, url = call.url, headers = headers, body = body,
+    proxy = call.document and M.proxy(call.document),
     timeout = { connect = seconds, first_byte = seconds, idle = seconds },
   }
 end

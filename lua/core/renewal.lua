@@ -30,6 +30,8 @@ local REFRESHES = 16
 local M = {}
 
 local running = 0
+-- Files that this state refreshes, by name.
+local busy = {}
 
 -- The file of a credential: its id, but for what a file with several accounts has behind it.
 local function name_of(id)
@@ -111,6 +113,19 @@ local function must_wait(name, background)
   return not_before ~= nil and (background or timer.wall() < not_before)
 end
 
+-- Waits until nobody in this state refreshes the file, then reserves it; nil when that takes too
+-- long.  Of a thousand requests that wait for one token, only one asks for the lock.
+local function reserve(name)
+  local due, pause = timer.now() + LOCK_SECONDS, 0.05
+  while busy[name] do
+    if timer.now() >= due then return nil end
+    timer.sleep(pause)
+    pause = math.min(pause * 1.5, 0.25)
+  end
+  busy[name] = true
+  return setmetatable({}, { __close = function() busy[name] = nil end })
+end
+
 --- Refreshes the token of an account, unless somebody has done so already.
 --- @param wanted {id: string, stamp: string, background: boolean?}  stamp of the secret that will
 ---   not do any more
@@ -123,6 +138,9 @@ function M.refresh(wanted)
   if not entry or not entry.kind then return nil, "there is no such account" end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   if not entry.kind.refresh then return { failed = "it cannot be refreshed" } end
+  local reserved <close> = reserve(name)
+  if not reserved then return { failed = "another refresh of it takes too long" } end
+  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   local lock <close>, problem = token_files.lock(accounts.path_of(name), LOCK_SECONDS)
   if not lock then return { failed = problem } end
   if not entry.unsaved then

@@ -447,3 +447,34 @@ test("the file of a credential is found whatever its name is", function()
     same(refresh(state, name), { refreshed = true })
   end
 end)
+
+test("who waits for a refresh of the same file asks for no lock", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  local tried, second = 0, nil
+  local try_lock, sleep = file.try_lock, modules.timer.sleep
+  file.try_lock = function(path)
+    tried = tried + 1
+    return try_lock(path)
+  end
+  local stamp = state.stamps["a.json"]
+  answer = function()
+    -- Others come while it is under way, and go on when it is over.
+    modules.timer.sleep = function(seconds)
+      sleep(seconds)
+      state.stamps["a.json"] = "new"
+      coroutine.yield()
+    end
+    second = coroutine.create(function()
+      return renewal.refresh { id = "a.json", stamp = stamp }
+    end)
+    assert(coroutine.resume(second))
+    return { access_token = "t2" }
+  end
+  same(renewal.refresh { id = "a.json", stamp = stamp }, { refreshed = true })
+  local _, result = coroutine.resume(second)
+  modules.timer.sleep, file.try_lock = sleep, try_lock
+  same(result, { adopted = true })
+  same(tried, 1)
+end)

@@ -44,11 +44,9 @@ end
 
 -- What an answer tells about tokens, for the file.
 local function tokens_of(data)
-  return {
-    type = "qwen", access_token = data.access_token, refresh_token = given(data.refresh_token),
-    resource_url = given(data.resource_url), last_refresh = oauth.timestamp(timer.wall()),
-    expired = oauth.expiry(data.expires_in),
-  }
+  local members = calls.members("qwen", data)
+  members.resource_url = given(data.resource_url)
+  return members
 end
 
 --- @param document table

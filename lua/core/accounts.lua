@@ -10,6 +10,7 @@ local file = require "file"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local oauth = require "lib.oauth"
 local store = require "store"
 local task = require "task"
 local timer = require "timer"
@@ -182,7 +183,7 @@ local function public(entry, account)
     label = account.label or entry.name,
     hosts = account.hosts,
     base_url = account.base_url,
-    proxy = token_files.proxy(entry.document),
+    proxy = oauth.proxy(entry.document),
     details = details_of(entry, account),
   }
 end

@@ -30,16 +30,18 @@ local REFRESHES = 16
 local M = {}
 
 local running = 0
+-- Files that this state refreshes, by name.
+local busy = {}
 
 -- The file of a credential: its id, but for what a file with several accounts has behind it.
 local function name_of(id)
   return accounts.entry(id) and id or match(id, "^(.+)#[^#]*$") or id
 end
 
-local function refused(entry, problem)
-  log.warn("%s: the refresh of %s failed: %s", entry.kind.provider, entry.name, problem.message)
+local function refused(entry, kind, sent, problem)
+  log.warn("%s: the refresh of %s failed: %s", kind.provider, entry.name, problem.message)
   if problem.needs_login then
-    local stamp = token_files.stamp(token_files.refresh_token(entry.document) or "")
+    local stamp = token_files.stamp(sent or "")
     store.set("needs-login:" .. entry.name, stamp .. " " .. problem.message)
     accounts.publish()
   else
@@ -75,32 +77,39 @@ local function pause_if_due(entry)
   end
 end
 
+-- Takes up what somebody who does not know of locks has written meanwhile; true when it has another
+-- refresh token than the one that was sent: then it counts.
+local function is_overtaken(entry, sent)
+  local text = not entry.unsaved and token_files.read(accounts.path_of(entry.name))
+  if text and token_files.decode(text) then accounts.take(entry.name, text) end
+  return entry.document ~= nil and token_files.refresh_token(entry.document) ~= sent
+end
+
 -- Asks the authorization server; the lock is held, the file was read under it.
 local function ask(entry)
-  local fine, changes, problem = pcall(entry.kind.refresh, entry.document)
+  local text, document, kind = entry.text, entry.document, entry.kind
+  local sent = token_files.refresh_token(document)
+  local fine, changes, problem = pcall(kind.refresh, document)
   if not fine then
-    local said = hiding.text(tostring(changes), hiding.secrets(entry.document))
+    local said = hiding.text(tostring(changes), hiding.secrets(document))
     problem = { message = "a script failed: " .. said }
     log.error("lua/accounts: %s", problem.message)
     changes = nil
   end
-  if not changes then
-    -- Who does not know of locks may have refreshed meanwhile.
-    local text = token_files.read(accounts.path_of(entry.name))
-    local before = token_files.refresh_token(entry.document)
-    if text and text ~= entry.text and accounts.take(entry.name, text) and entry.document
-        and token_files.refresh_token(entry.document) ~= before then
-      accounts.publish()
-      return { adopted = true }
-    end
-    return refused(entry, problem or { message = "no answer" })
+  if accounts.entry(entry.name) ~= entry then return { failed = "its file was removed" } end
+  if is_overtaken(entry, sent) then
+    accounts.publish()
+    return { adopted = true }
   end
-  token_files.outdate_expiry(entry.document, changes)
-  accounts.keep(entry, token_files.merge(entry.text, changes))
+  if not changes then return refused(entry, kind, sent, problem or { message = "no answer" }) end
+  -- A file that cannot be read any more gets its old members back.
+  if entry.document then text, document = entry.text, entry.document end
+  token_files.outdate_expiry(document, changes)
+  accounts.keep(entry, token_files.merge(text, changes))
   accounts.publish()
   pause_if_due(entry)
   local expiry = token_files.expiry(entry.document)
-  log.info("%s: the token of %s was refreshed%s", entry.kind.provider, label_of(entry),
+  log.info("%s: the token of %s was refreshed%s", kind.provider, label_of(entry),
     expiry and ", valid until " .. times.rfc3339(expiry) or "")
   return { refreshed = true }
 end
@@ -109,6 +118,19 @@ end
 local function must_wait(name, background)
   local not_before = store.get("refresh-wait:" .. name)
   return not_before ~= nil and (background or timer.wall() < not_before)
+end
+
+-- Waits until nobody in this state refreshes the file, then reserves it; nil when that takes too
+-- long.  Of a thousand requests that wait for one token, only one asks for the lock.
+local function reserve(name)
+  local due, pause = timer.now() + LOCK_SECONDS, 0.05
+  while busy[name] do
+    if timer.now() >= due then return nil end
+    timer.sleep(pause)
+    pause = math.min(pause * 1.5, 0.25)
+  end
+  busy[name] = true
+  return setmetatable({}, { __close = function() busy[name] = nil end })
 end
 
 --- Refreshes the token of an account, unless somebody has done so already.
@@ -123,14 +145,21 @@ function M.refresh(wanted)
   if not entry or not entry.kind then return nil, "there is no such account" end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   if not entry.kind.refresh then return { failed = "it cannot be refreshed" } end
+  local reserved <close> = reserve(name)
+  if not reserved then return { failed = "another refresh of it takes too long" } end
+  if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   local lock <close>, problem = token_files.lock(accounts.path_of(name), LOCK_SECONDS)
   if not lock then return { failed = problem } end
+  entry = accounts.entry(name) -- it may have gone and come back meanwhile
+  if not entry then return nil, "there is no such account" end
   if not entry.unsaved then
     local text = token_files.read(accounts.path_of(name))
     if text and text ~= "" and accounts.take(name, text) then accounts.publish() end
   end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
-  if not entry.document or not entry.kind then return nil, "there is no such account" end
+  if not entry.document or not entry.kind or not entry.kind.refresh then
+    return nil, "there is no such account"
+  end
   local mark = accounts.needs_login(name, entry.document)
   if mark then return { failed = mark, needs_login = true } end
   if must_wait(name, wanted.background) then

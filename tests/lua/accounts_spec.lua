@@ -447,3 +447,93 @@ test("the file of a credential is found whatever its name is", function()
     same(refresh(state, name), { refreshed = true })
   end
 end)
+
+test("who waits for a refresh of the same file asks for no lock", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  local tried, second = 0, nil
+  local try_lock, sleep = file.try_lock, modules.timer.sleep
+  file.try_lock = function(path)
+    tried = tried + 1
+    return try_lock(path)
+  end
+  local stamp = state.stamps["a.json"]
+  answer = function()
+    -- Others come while it is under way, and go on when it is over.
+    modules.timer.sleep = function(seconds)
+      sleep(seconds)
+      state.stamps["a.json"] = "new"
+      coroutine.yield()
+    end
+    second = coroutine.create(function()
+      return renewal.refresh { id = "a.json", stamp = stamp }
+    end)
+    assert(coroutine.resume(second))
+    return { access_token = "t2" }
+  end
+  same(renewal.refresh { id = "a.json", stamp = stamp }, { refreshed = true })
+  local _, result = coroutine.resume(second)
+  modules.timer.sleep, file.try_lock = sleep, try_lock
+  same(result, { adopted = true })
+  same(tried, 1)
+end)
+
+test("what others write into a file while its token is refreshed is not lost", function()
+  local state = reset()
+  local function begin()
+    put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+    accounts.scan()
+  end
+  -- Another login counts more than our new token.
+  begin()
+  answer = function()
+    put("a.json", { type = "acme", refresh_token = "other", access_token = "theirs" })
+    return { access_token = "t2", refresh_token = "r2" }
+  end
+  same(refresh(state, "a.json"), { adopted = true })
+  same(published[1].secret, "theirs")
+  same(json.decode(files["auths/a.json"]).refresh_token, "other")
+  -- So it does when it was seen already, and the old token was refused.
+  begin()
+  answer = function()
+    put("a.json", { type = "acme", refresh_token = "other", access_token = "theirs" })
+    accounts.scan()
+    return nil, { message = "invalid_grant", needs_login = true }
+  end
+  same(refresh(state, "a.json"), { adopted = true })
+  same(details().problem, nil)
+  -- Other members stay.
+  begin()
+  answer = function()
+    put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", priority = 7 })
+    return { access_token = "t2", refresh_token = "r2" }
+  end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(files["auths/a.json"],
+    '{"access_token":"t2","priority":7,"refresh_token":"r2","type":"acme"}')
+  -- What is no file any more, for whatever reason, loses no token.
+  begin()
+  answer = function()
+    put("a.json", '{"type":"ac')
+    accounts.scan()
+    return { access_token = "t2", refresh_token = "r2" }
+  end
+  same(refresh(state, "a.json"), { refreshed = true })
+  same(json.decode(files["auths/a.json"]).refresh_token, "r2")
+end)
+
+test("an account that is removed while its token is refreshed does not come back", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function()
+    files["auths/a.json"] = nil
+    accounts.scan()
+    state.now = state.now + 2
+    accounts.scan()
+    return { access_token = "t2", refresh_token = "r2" }
+  end
+  same(refresh(state, "a.json"), { failed = "its file was removed" })
+  same(files["auths/a.json"], nil)
+end)

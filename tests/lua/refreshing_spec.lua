@@ -94,3 +94,14 @@ test("a key is never refreshed", function()
   reset({ kind = "api_key" }, { refused }, function() error "asked" end)
   same(ask().status, 401)
 end)
+
+test("an account that is removed while a call waits is passed over", function()
+  local state = reset({ expires = 1800001000 + 5 }, { GOOD }, function()
+    support.state().stamps["a.json"] = false
+    return nil, "there is no such account"
+  end)
+  local client = ask()
+  same(client.status, 503)
+  assert(client.sent:find("me is not there any more", 1, true), client.sent)
+  same(#state.calls, 0)
+end)

@@ -2,7 +2,7 @@
 --- are kept alive is core.renewal's part.
 ---
 --- In the store: `needs-login:<file>`, the stamp of a refresh token that was refused for good and
---- why.
+--- why; `auth-file:<file>`, what the log says about a file.
 
 local accounts = require "accounts"
 local cooldowns = require "core.cooldowns"
@@ -121,7 +121,18 @@ end
 
 local function describe(entry)
   if entry.problem then return "cannot be used: " .. entry.problem end
-  return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
+  local count = #entry.accounts
+  return ("%d account%s of %s%s"):format(count, count == 1 and "" or "s", entry.kind.type,
+    token_files.policy(entry.document).disabled and ", disabled" or "")
+end
+
+-- Scripts that take over find all files new; what was said about one is not said again.
+local function tell(verb, entry)
+  local key, now = "auth-file:" .. entry.name, describe(entry)
+  if verb == "added" and store.get(key) == now then return end
+  store.set(key, now)
+  local level = entry.problem and log.warn or log.info
+  level("auth file %s (%s), %s", verb, entry.name, now)
 end
 
 --- The id of a credential.
@@ -152,8 +163,7 @@ function M.take(name, text)
     -- What happened before a new login says nothing about the account any more.
     cooldowns.forget(name)
   end
-  local level = entry.problem and log.warn or log.info
-  level("auth file %s (%s), %s", verb, name, describe(entry))
+  tell(verb, entry)
   return true
 end
 
@@ -209,6 +219,7 @@ local function forget_missing(seen)
       if now - entry.missing >= REMOVAL then
         known[name] = nil
         changed = true
+        store.set("auth-file:" .. name, nil)
         log.info("auth file removed (%s)", name)
       else
         waiting = true

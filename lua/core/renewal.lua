@@ -6,6 +6,7 @@
 --- In the store: `refresh-wait:<file>`, present while a further try would be too early.
 
 local accounts = require "core.accounts"
+local config = require "config"
 local credentials = require "credentials"
 local hiding = require "lib.hiding"
 local json = require "json"
@@ -24,9 +25,8 @@ local LOCK_SECONDS = 120
 local PAUSE, PAUSE_REQUEST = 300, 10
 -- A new token that is due again already.
 local PAUSE_SHORT = 30
--- Background refreshes at once.
+-- Background refreshes at once, where the configuration does not say.
 local REFRESHES = 16
-
 local M = {}
 
 local running = 0
@@ -208,7 +208,8 @@ end
 function M.tick()
   accounts.write_unsaved()
   -- Those posted here begin later.
-  local now, free = timer.wall(), REFRESHES - running
+  local limit = config.values["auth-auto-refresh-workers"] or REFRESHES
+  local now, free = timer.wall(), limit - running
   for name, entry in pairs(accounts.entries()) do
     if free > 0 and is_wanted(entry, now) then
       free = free - 1

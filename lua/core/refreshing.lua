@@ -65,9 +65,8 @@ function M.around(call, candidate, serve)
     return problem
   end
   local result = refresh(call, credential, stamp)
-  if not result.failed then return serve(call, candidate) end
-  if result.needs_login then return ended(credential, result) end
-  return problem
+  if result.failed then return ended(credential, result) end
+  return serve(call, candidate)
 end
 
 return M

@@ -3,7 +3,8 @@
 --- Runs in the keeper only.  Per file one flock (`<file>.lock`) guards reading, refreshing and
 --- writing: within the program and against other processes on the same folder.
 ---
---- In the store: `refresh-wait:<file>`, present while a further try would be too early.
+--- In the store: `refresh-wait:<file>`, present while a further try would be too early: until when
+--- requests wait, and what was said.
 
 local accounts = require "core.accounts"
 local credentials = require "credentials"
@@ -26,6 +27,8 @@ local PAUSE, PAUSE_REQUEST = 300, 10
 local PAUSE_SHORT = 30
 -- Background refreshes at once.
 local REFRESHES = 16
+-- A file that is replaced may be away for a moment.
+local REPLACING = 1
 
 local M = {}
 
@@ -33,7 +36,18 @@ local running = 0
 
 -- The file of a credential.
 local function name_of(id)
-  return match(id, "^(.-%.[jJ][sS][oO][nN])#?.*$")
+  return token_files.is_name(id) and id or match(id, "^(.*%.[jJ][sS][oO][nN])#")
+end
+
+-- What a file holds now; `gone` when there is none.
+local function read_now(entry)
+  local path = accounts.path_of(entry.name)
+  local text, problem = token_files.read(path)
+  if not text and problem.code == "not_found" then
+    timer.sleep(REPLACING)
+    text, problem = token_files.read(path)
+  end
+  return text ~= "" and text or nil, not text and problem.code == "not_found"
 end
 
 local function refused(entry, problem)
@@ -44,8 +58,8 @@ local function refused(entry, problem)
     accounts.publish()
   else
     local seconds = problem.retry_after or PAUSE
-    store.set("refresh-wait:" .. entry.name, timer.wall() + math.min(seconds, PAUSE_REQUEST),
-      seconds)
+    store.set("refresh-wait:" .. entry.name, ("%.3f %s"):format(
+      timer.wall() + math.min(seconds, PAUSE_REQUEST), problem.message), seconds)
   end
   return { failed = problem.message, needs_login = problem.needs_login }
 end
@@ -55,27 +69,31 @@ local function label_of(entry)
   return account and account.label or entry.name
 end
 
--- Asks the authorization server; the lock is held, the file was read under it.
-local function ask(entry)
-  local fine, changes, problem = pcall(entry.kind.refresh, entry.document)
-  if not fine then
-    local said = hiding.text(tostring(changes), hiding.secrets(entry.document))
-    problem = { message = "a script failed: " .. said }
-    log.error("lua/accounts: %s", problem.message)
-    changes = nil
-  end
-  if not changes then
-    -- Who does not know of locks may have refreshed meanwhile.
-    local text = token_files.read(accounts.path_of(entry.name))
-    local before = token_files.refresh_token(entry.document)
-    if text and text ~= entry.text and accounts.take(entry.name, text) and entry.document
-        and token_files.refresh_token(entry.document) ~= before then
-      accounts.publish()
-      return { adopted = true }
+local GONE = "its file was removed"
+
+-- Takes over a login that somebody has put into the file; true when there is one.
+local function adopt(entry, text, token)
+  local document = text and token_files.decode(text)
+  if not document or token_files.refresh_token(document) == token then return false end
+  accounts.take(entry.name, text)
+  accounts.publish()
+  return true
+end
+
+-- Writes what the server gave.  People, and programs that know of no lock, may have changed the file
+-- meanwhile: their members stay, and so does a removal.
+local function save(entry, changes, before, token)
+  local base = before
+  if not entry.unsaved then
+    local text, gone = read_now(entry)
+    if gone then
+      log.warn("auth file %s was removed while its token was refreshed", entry.name)
+      return { failed = GONE }
     end
-    return refused(entry, problem or { message = "no answer" })
+    if adopt(entry, text, token) then return { adopted = true } end
+    if text and token_files.decode(text) then base = text end
   end
-  accounts.keep(entry, token_files.merge(entry.text, changes))
+  accounts.keep(entry, token_files.merge(base, changes))
   store.set("refresh-wait:" .. entry.name, nil)
   accounts.publish()
   local expiry = token_files.expiry(entry.document)
@@ -84,10 +102,31 @@ local function ask(entry)
   return { refreshed = true }
 end
 
--- True while a further try would be too early.
+-- Asks the authorization server; the lock is held, the file was read under it.
+local function ask(entry)
+  local text, document = entry.text, entry.document
+  local token = token_files.refresh_token(document)
+  local fine, changes, problem = pcall(entry.kind.refresh, document)
+  if not fine then
+    local said = hiding.text(tostring(changes), hiding.secrets(document))
+    problem = { message = "a script failed: " .. said }
+    log.error("lua/accounts: %s", problem.message)
+    changes = nil
+  end
+  if changes then return save(entry, changes, text, token) end
+  -- Who does not know of locks may have refreshed meanwhile.
+  local now = not entry.unsaved and token_files.read(accounts.path_of(entry.name))
+  if adopt(entry, now, token) then return { adopted = true } end
+  return refused(entry, problem or { message = "no answer" })
+end
+
+-- Why a further try would be too early, or nil.
 local function must_wait(name, background)
-  local not_before = store.get("refresh-wait:" .. name)
-  return not_before ~= nil and (background or timer.wall() < not_before)
+  local value = store.get("refresh-wait:" .. name)
+  if not value then return nil end
+  local not_before, said = match(value, "^(%S+) ?(.*)$")
+  if not background and timer.wall() >= tonumber(not_before) then return nil end
+  return said ~= "" and said or "the last refresh was a moment ago"
 end
 
 --- Refreshes the token of an account, unless somebody has done so already.
@@ -105,16 +144,16 @@ function M.refresh(wanted)
   local lock <close>, problem = token_files.lock(accounts.path_of(name), LOCK_SECONDS)
   if not lock then return { failed = problem } end
   if not entry.unsaved then
-    local text = token_files.read(accounts.path_of(name))
-    if text and text ~= "" and accounts.take(name, text) then accounts.publish() end
+    local text, gone = read_now(entry)
+    if gone then return { failed = GONE } end
+    if text and accounts.take(name, text) then accounts.publish() end
   end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   if not entry.document or not entry.kind then return nil, "there is no such account" end
   local mark = accounts.needs_login(name, entry.document)
   if mark then return { failed = mark, needs_login = true } end
-  if must_wait(name, wanted.background) then
-    return { failed = "the last refresh failed a moment ago" }
-  end
+  local wait = must_wait(name, wanted.background)
+  if wait then return { failed = wait } end
   return ask(entry)
 end
 
@@ -144,9 +183,13 @@ local function jitter(name, lead)
   return number * math.min(lead / 20, 300)
 end
 
-local function is_wanted(entry, now)
+local function lead_of(entry)
   local first = entry.accounts[1]
-  local lead = first and (first.lead or entry.kind.lead)
+  return first and (first.lead or entry.kind.lead)
+end
+
+local function is_wanted(entry, now)
+  local lead = lead_of(entry)
   return lead and entry.document and entry.kind.refresh
     and (token_files.refresh_token(entry.document) or entry.accounts[1].refreshable)
     and not token_files.policy(entry.document).disabled
@@ -163,7 +206,7 @@ function M.tick()
     if running < REFRESHES and is_wanted(entry, now) then
       local id = accounts.id_of(entry, entry.accounts[1])
       -- Present until it ends, or for a minute: nobody starts it twice.
-      store.set("refresh-wait:" .. name, 0, 60)
+      store.set("refresh-wait:" .. name, "0", 60)
       keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })
     end
   end
@@ -179,9 +222,9 @@ function M.background(wanted)
   running = running - 1
   if not fine then error(result, 0) end
   local entry = accounts.entry(name)
-  if result and result.refreshed and entry and entry.kind
-      and M.is_due(entry.document, entry.kind.lead, timer.wall()) then
-    store.set("refresh-wait:" .. name, 0, PAUSE_SHORT)
+  local lead = entry and result and result.refreshed and lead_of(entry)
+  if lead and M.is_due(entry.document, lead, timer.wall()) then
+    store.set("refresh-wait:" .. name, "0", PAUSE_SHORT)
   end
 end
 

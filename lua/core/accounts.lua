@@ -2,7 +2,8 @@
 --- are kept alive is core.renewal's part.
 ---
 --- In the store: `needs-login:<file>`, the stamp of a refresh token that was refused for good and
---- why; `auth-file:<file>`, what the log says about a file.
+--- why; `auth-file:<file>`, what the log says about a file; `account:<file>`, the stamp of the last
+--- refresh token that was seen there.
 
 local accounts = require "accounts"
 local cooldowns = require "core.cooldowns"
@@ -10,6 +11,7 @@ local file = require "file"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local oauth = require "lib.oauth"
 local store = require "store"
 local task = require "task"
 local timer = require "timer"
@@ -142,6 +144,18 @@ function M.id_of(entry, account)
   return account.suffix and entry.name .. "#" .. account.suffix or entry.name
 end
 
+-- Notes which login a file holds.  What happened before another one says nothing about it, even when
+-- the file was away meanwhile.
+local function note_login(entry, is_ours)
+  local token = entry.document and token_files.refresh_token(entry.document)
+  if not token then return end
+  local key, stamp = "account:" .. entry.name, token_files.stamp(token)
+  local before = store.get(key)
+  if before == stamp then return end
+  store.set(key, stamp)
+  if before and not is_ours then cooldowns.forget(entry.name) end
+end
+
 --- Takes up a text of a file; true when it is news.
 --- @param name string
 --- @param text string
@@ -153,15 +167,11 @@ function M.take(name, text)
     return false
   end
   local verb = entry and "changed" or "added"
-  local before = entry and entry.document and token_files.refresh_token(entry.document)
   entry = entry or { name = name }
   known[name] = entry
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
-  if before and entry.document and token_files.refresh_token(entry.document) ~= before then
-    -- What happened before a new login says nothing about the account any more.
-    cooldowns.forget(name)
-  end
+  note_login(entry, false)
   tell(verb, entry)
   return true
 end
@@ -192,7 +202,7 @@ local function public(entry, account)
     label = account.label or entry.name,
     hosts = account.hosts,
     base_url = account.base_url,
-    proxy = token_files.proxy(entry.document),
+    proxy = oauth.proxy(entry.document),
     details = details_of(entry, account),
   }
 end
@@ -314,6 +324,7 @@ function M.keep(entry, text)
   local old = entry.text
   entry.text, entry.saving = text, true
   examine(entry)
+  note_login(entry, true)
   local ok, err = token_files.write(M.path_of(entry.name), text, old)
   entry.saving = nil
   entry.unsaved = not ok or nil

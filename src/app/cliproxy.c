@@ -16,6 +16,7 @@ static const double DEBOUNCE = 0.2;
 
 enum {
     KEEP_ALIVE_SECONDS = 10,
+    KEEPER_SECONDS = 10, // for calls of the keeper, at least, once the workers have ended
     TRACES_BYTES = 1024 * 1024,
     FIRST_SCAN_MS = 5000 // for reading auth-dir before the first request
 };
@@ -35,8 +36,7 @@ const char *cliproxy_build_date(void)
     return CLIPROXY_BUILD_DATE;
 }
 
-// --- stopping
-// --------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------------------
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -56,24 +56,30 @@ static void stop(struct cliproxy *p)
             cliproxy_tell(p, "stopping when open requests have ended; a second signal ends "
                              "them at once");
     }
+    p->cut = p->draining;
     p->draining = true;
-    p->end_by = clock_mono() + seconds;
+    p->drain_by = clock_mono() + seconds;
+    keeper_drain(p->keeper); // what is not due for a request is not refreshed any more
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], seconds);
 }
 
-// A refresh under way may have made a new token: it is written down before the end.
+// A refresh under way may have used up the old token: the new one is written down before the end.
 static void on_keeper_end(uv_timer_t *timer)
 {
     struct cliproxy *p = timer->data;
 
-    if (keeper_busy(p->keeper) == 0 || clock_mono() >= p->end_by)
+    if (keeper_busy(p->keeper) == 0 || p->cut || clock_mono() >= p->end_by)
         uv_stop(&p->loop);
 }
 
 static void end_keeper(struct cliproxy *p)
 {
+    double least = clock_mono() + KEEPER_SECONDS;
+
     keeper_drain(p->keeper);
+    if (p->end_by == 0)
+        p->end_by = p->drain_by > least ? p->drain_by : least;
     uv_timer_start(&p->pause, on_keeper_end, 0, 20);
 }
 
@@ -136,8 +142,7 @@ static void on_worker_end(void *ctx)
     uv_async_send(&p->async);
 }
 
-// --- start
-// -----------------------------------------------------------------------------------------
+// --- start ---------------------------------------------------------------------------------------
 
 // Streams need two descriptors each; the soft limit is often 1024.
 static void raise_descriptor_limit(void)
@@ -361,8 +366,7 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     return NULL;
 }
 
-// --- run and end
-// -------------------------------------------------------------------------------------
+// --- run and end ---------------------------------------------------------------------------------
 
 static void announce(struct cliproxy *p)
 {

@@ -146,6 +146,8 @@ void cliproxy_set_keeper_state(struct cliproxy *p, struct generation *g)
 
     g->keeper = NULL;
     keeper_set_state(p->keeper, state);
+    if (p->draining)
+        keeper_drain(p->keeper);
 }
 
 // Follows `auth-dir` where the configuration says it is now.

@@ -3,7 +3,6 @@
 local calls = require "lib.token_calls"
 local crypto = require "crypto"
 local oauth = require "lib.oauth"
-local timer = require "timer"
 
 local given = calls.given
 
@@ -31,14 +30,6 @@ function M.read(document, file)
   return { {
     label = given(document.email) or file, secret = token, hosts = { API }, base_url = API,
   } }
-end
-
--- What an answer tells about tokens, for the file.
-local function tokens_of(data)
-  return {
-    type = "claude", access_token = data.access_token, refresh_token = given(data.refresh_token),
-    last_refresh = oauth.timestamp(timer.wall()), expired = oauth.expiry(data.expires_in),
-  }
 end
 
 -- Adds whose account it is, as far as the answer says.
@@ -75,7 +66,7 @@ function M.refresh(document)
   if not given(data.access_token) then
     return nil, { message = "the answer has no access token" }
   end
-  local members = tokens_of(data)
+  local members = calls.members("claude", data)
   add_owner(members, data)
   return members
 end
@@ -144,7 +135,7 @@ function login.finish(session, code, options)
     },
   }
   if not data then return nil, message end
-  local document = tokens_of(data)
+  local document = calls.members("claude", data)
   document.id_token = ""
   add_owner(document, data)
   add_profile(document, options)

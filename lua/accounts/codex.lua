@@ -192,7 +192,7 @@ function device_login.begin(session)
     return nil, "Failed to start the device login: " .. oauth.reason(answer)
   end
   session.device_auth_id, session.user_code = data.device_auth_id, code
-  session.interval, session.expires_in = tonumber(data.interval) or 5, DEVICE_SECONDS
+  session.interval, session.expires_in = oauth.seconds(data.interval, 1, 60) or 5, DEVICE_SECONDS
   session.url = ISSUER .. "/codex/device"
   return true
 end

@@ -66,12 +66,10 @@ end
 
 -- What the file says after tokens were issued.
 local function document_of(data, user)
-  return {
-    type = "iflow", access_token = data.access_token, refresh_token = given(data.refresh_token),
-    last_refresh = oauth.timestamp(timer.wall()), expired = oauth.expiry(data.expires_in),
-    api_key = user.api_key, email = user.email, token_type = given(data.token_type),
-    scope = given(data.scope),
-  }
+  local members = calls.members("iflow", data)
+  members.api_key, members.email = user.api_key, user.email
+  members.token_type, members.scope = given(data.token_type), given(data.scope)
+  return members
 end
 
 local function refresh_tokens(document)

@@ -12,6 +12,7 @@ local BASE = "https://portal.qwen.ai/v1"
 local SCOPE = "openid profile email model.completion"
 local DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 local INTERVAL, INTERVAL_MAX = 5, 10
+local DEVICE_SECONDS = 900
 
 local final = { invalid_grant = true }
 
@@ -43,11 +44,9 @@ end
 
 -- What an answer tells about tokens, for the file.
 local function tokens_of(data)
-  return {
-    type = "qwen", access_token = data.access_token, refresh_token = given(data.refresh_token),
-    resource_url = given(data.resource_url), last_refresh = oauth.timestamp(timer.wall()),
-    expired = oauth.expiry(data.expires_in),
-  }
+  local members = calls.members("qwen", data)
+  members.resource_url = given(data.resource_url)
+  return members
 end
 
 --- @param document table
@@ -96,8 +95,8 @@ function login.begin(session)
     return nil, "no device code was given: " .. oauth.reason(answer)
   end
   session.device_code, session.user_code, session.url = data.device_code, given(data.user_code), url
-  session.interval = max(1, tonumber(data.interval) or INTERVAL)
-  session.expires_in = tonumber(data.expires_in)
+  session.interval = oauth.seconds(data.interval, 1, 60) or INTERVAL
+  session.expires_in = oauth.seconds(data.expires_in, 1, DEVICE_SECONDS)
   return true
 end
 
@@ -124,7 +123,7 @@ function login.poll(session, options)
   local text, code = oauth.reason(answer)
   if code == "authorization_pending" then return "wait" end
   if code == "slow_down" then
-    session.interval = min(session.interval * 1.5, INTERVAL_MAX)
+    session.interval = max(session.interval, min(session.interval * 1.5, INTERVAL_MAX))
     return "wait"
   end
   if code == "expired_token" then return nil, "device code expired" end

@@ -49,8 +49,7 @@ local function stand_in(candidate)
 end
 
 local function describe(candidate, dialect, suffix)
-  local credential, entry = candidate.credential, candidate.credential.entry or {}
-  local route
+  local credential, route = candidate.credential, nil
   if dialect then
     route = candidate.provider.dialect == dialects.base(dialect) and not suffix and "as it is"
       or "translated"
@@ -58,7 +57,7 @@ local function describe(candidate, dialect, suffix)
   return {
     provider = credential.name, credential = credential.label, id = credential.id,
     kind = credential.kind, model = candidate.model, route = route,
-    priority = entry.priority or 0, weight = credential.weight or entry.weight or 1,
+    priority = plans.priority(candidate), weight = plans.weight(candidate),
   }
 end
 

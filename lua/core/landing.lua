@@ -4,6 +4,7 @@ local callback = require "core.login_callback"
 local json = require "json"
 local keeper = require "keeper"
 local log = require "log"
+local logins = require "core.logins"
 local pages = require "core.login_pages"
 
 local M = {}
@@ -17,6 +18,8 @@ local CALL_SECONDS = 10
 function M.page(channel)
   return function(client)
     local given = callback.read(client)
+    -- Anybody can come here: the keeper is asked only about what somebody waits for.
+    if not logins.session(given.state) then return pages.nothing(client) end
     given.channel = channel
     local text, problem = keeper.ask("login_callback", json.encode(given), CALL_SECONDS)
     if not text then

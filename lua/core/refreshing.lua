@@ -48,6 +48,12 @@ local function prepare(call, credential)
   return nil
 end
 
+-- Since the call began others may have been tried for minutes.
+local function gone(credential)
+  return errors.new("no_credential", ("the account %s is not there any more")
+    :format(credential.label), { verdict = "other" })
+end
+
 --- Serves a call with a candidate whose token may have to be refreshed.
 --- @param call Call
 --- @param candidate Candidate
@@ -59,15 +65,16 @@ function M.around(call, candidate, serve)
   local problem = prepare(call, credential)
   if problem then return problem end
   local stamp = credentials.stamp(credential.id)
+  if not stamp then return gone(credential) end
   problem = serve(call, candidate)
   if not problem or call.sent or problem.class ~= "upstream" or problem.status ~= 401
-      or not credential.refreshable or not stamp then
+      or not credential.refreshable then
     return problem
   end
   local result = refresh(call, credential, stamp)
-  if not result.failed then return serve(call, candidate) end
-  if result.needs_login then return ended(credential, result) end
-  return problem
+  if not credentials.stamp(credential.id) then return problem end
+  if result.failed then return ended(credential, result) end
+  return serve(call, candidate)
 end
 
 return M

@@ -33,7 +33,11 @@ local function find_provider(known, model)
   local name, rest = lower(sub(model, 1, at - 1)), sub(model, at + 3)
   local accounts = known.names[name]
   if not accounts or rest == "" then return nil end
-  local group = { name = name, candidates = {}, cursor = "turn:" .. name .. ":" .. rest }
+  -- Counters of turns stay, and clients choose the names: those that nobody offers share one.
+  local group = {
+    name = name, candidates = {},
+    cursor = "turn:" .. name .. ":" .. (known.models[rest] and rest or "//"),
+  }
   for _, account in ipairs(accounts) do
     -- OAuth providers have no name to be called by.
     if account.credential.kind ~= "oauth" then

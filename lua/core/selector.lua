@@ -83,7 +83,8 @@ local function gather(tier, plan, call, passed, found)
         local instead = record and record.reason == "quota" and stand_in(candidate, passed)
         if not record or instead then
           list[#list + 1] = instead or candidate
-        elseif cooldowns.is_probe_due(candidate) then
+        elseif call.operation ~= "count" and cooldowns.is_probe_due(candidate) then
+          -- How counting ends is held against nobody, so it would find out nothing.
           usable.probe = usable.probe or candidate
         elseif record.reason == "transient" then
           if not found.due or record.due < found.due then

@@ -193,13 +193,6 @@ end
 
 -- --- the rest ------------------------------------------------------------------------------------
 
---- The proxy of this account, under both spellings.
---- @param document table
---- @return string?
-function M.proxy(document)
-  return text_of(document.proxy_url) or text_of(document["proxy-url"])
-end
-
 --- Decodes a token file.
 --- @param text string
 --- @return table? document

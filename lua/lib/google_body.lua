@@ -171,6 +171,8 @@ local function regroup(contents)
   return list
 end
 
+local CONFIGS = { "generationConfig", "generation_config" }
+
 -- --- bodies --------------------------------------------------------------------------------------
 
 local function has(body, name)
@@ -210,6 +212,21 @@ function M.without(body, ...)
   return body
 end
 
+--- Takes members of its configuration out of a body, under both spellings of that.
+--- @param body string
+--- @param ... string
+--- @return string
+function M.without_settings(body, ...)
+  for _, name in ipairs { ... } do
+    for _, config in ipairs(has(body, name) and CONFIGS or {}) do
+      if json.get(body, { config, name }) ~= nil then
+        body = assert(json.splice(body, { config, name }, nil))
+      end
+    end
+  end
+  return body
+end
+
 --- Takes the wish to think out of a body for a model that cannot.
 --- @param body string
 --- @param candidate Candidate
@@ -217,14 +234,7 @@ end
 function M.fit_thinking(body, candidate)
   local thinking = candidate.entry and candidate.entry.thinking
   if not thinking or thinking.kind ~= "none" then return body end
-  for _, config in ipairs { "generationConfig", "generation_config" } do
-    for _, name in ipairs { "thinkingConfig", "thinking_config" } do
-      if has(body, name) and json.get(body, { config, name }) ~= nil then
-        body = assert(json.splice(body, { config, name }, nil))
-      end
-    end
-  end
-  return body
+  return M.without_settings(body, "thinkingConfig", "thinking_config")
 end
 
 return M

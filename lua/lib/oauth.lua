@@ -143,7 +143,27 @@ function M.expiry(expires_in)
   return unix and M.timestamp(unix)
 end
 
+--- Seconds that a device flow's answer names: within what makes sense.
+--- @param value any  a number or numeric text
+--- @param least number
+--- @param most number
+--- @return number?  nil when it names none
+function M.seconds(value, least, most)
+  local seconds = tonumber(value)
+  return seconds and math.max(least, math.min(seconds, most))
+end
+
 -- --- calls ---------------------------------------------------------------------------------------
+
+--- The proxy of an account, under both spellings.
+--- @param document table  its token file
+--- @return string?
+function M.proxy(document)
+  for _, name in ipairs { "proxy_url", "proxy-url" } do
+    local proxy = document[name]
+    if type(proxy) == "string" and proxy ~= "" then return proxy end
+  end
+end
 
 local function request_of(call, seconds)
   local headers = { ["user-agent"] = AGENT, accept = "application/json" }
@@ -154,10 +174,9 @@ local function request_of(call, seconds)
     body, headers["content-type"] = json.encode(call.json), "application/json"
   end
   for name, value in pairs(call.headers or {}) do headers[name:lower()] = value end
-  local proxy = call.document and call.document.proxy_url
-  if type(proxy) ~= "string" or proxy == "" then proxy = nil end
   return {
-    method = call.method, url = call.url, headers = headers, body = body, proxy = proxy,
+    method = call.method, url = call.url, headers = headers, body = body,
+    proxy = call.document and M.proxy(call.document),
     timeout = { connect = seconds, first_byte = seconds, idle = seconds },
   }
 end
@@ -239,13 +258,6 @@ end
 function M.transient(answer)
   if not answer then return true end
   return answer.status == 408 or answer.status == 429 or answer.status >= 500
-end
-
---- Seconds of a `Retry-After` header, in its number form.
---- @param answer OAuthAnswer
---- @return number?
-function M.retry_after(answer)
-  return tonumber((answer.header "retry-after"))
 end
 
 return M

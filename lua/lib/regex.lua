@@ -9,6 +9,7 @@ local byte, find, lower, match, sub, upper =
 local M = {}
 
 local STEPS = 200000
+local DEPTH_MAX = 100
 local REPEAT_MAX = 1000
 
 local classes = { d = "%d", w = "[%w_]", s = "%s", D = "%D", W = "[^%w_]", S = "%S" }
@@ -158,7 +159,10 @@ local function parse_group(p)
     if sub(p.text, p.at, p.at + 1) ~= "?:" then fail("(? is not known but for (?: and (?i)") end
     p.at = p.at + 2
   end
+  p.depth = p.depth + 1
+  if p.depth > DEPTH_MAX then fail("too many groups in each other") end
   local node = parse_choice(p)
+  p.depth = p.depth - 1
   if sub(p.text, p.at, p.at) ~= ")" then fail("a ( without )") end
   p.at = p.at + 1
   return node
@@ -219,7 +223,7 @@ function parse_choice(p)
 end
 
 local function parse(text)
-  local p = { text = text, at = 1, folded = false }
+  local p = { text = text, at = 1, folded = false, depth = 0 }
   if sub(text, 1, 4) == "(?i)" then p.at, p.folded = 5, true end
   local node = parse_choice(p)
   if p.at <= #text then fail("a ) without (") end

@@ -95,6 +95,17 @@ function M.given(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
+--- What an answer of a token endpoint says, as members of the file.
+--- @param kind string  the file's `type`
+--- @param data table
+--- @return table
+function M.members(kind, data)
+  return {
+    type = kind, access_token = data.access_token, refresh_token = M.given(data.refresh_token),
+    last_refresh = oauth.timestamp(timer.wall()), expired = oauth.expiry(data.expires_in),
+  }
+end
+
 --- An address as part of a file name.
 --- @param text string
 --- @return string

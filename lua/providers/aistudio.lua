@@ -15,7 +15,7 @@ local upstream = require "lib.upstream"
 local url = require "lib.url"
 local ws = require "ws"
 
-local find, format = string.find, string.format
+local format = string.format
 
 local M = { name = "aistudio", dialect = "gemini" }
 
@@ -37,20 +37,9 @@ function M.models(credential)
 end
 
 -- What the origin of the page rejects.
-local refused = {
-  "maxOutputTokens", "max_output_tokens", "responseMimeType", "response_mime_type",
-  "responseJsonSchema", "response_json_schema",
-}
-
 local function without_refused(body)
-  for _, config in ipairs { "generationConfig", "generation_config" } do
-    for _, name in ipairs(refused) do
-      if find(body, '"' .. name .. '"', 1, true) and json.get(body, { config, name }) ~= nil then
-        body = assert(json.splice(body, { config, name }, nil))
-      end
-    end
-  end
-  return body
+  return body_of.without_settings(body, "maxOutputTokens", "max_output_tokens",
+    "responseMimeType", "response_mime_type", "responseJsonSchema", "response_json_schema")
 end
 
 --- Takes out what the API does not know, and what the page's origin rejects.

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,8 +50,12 @@ static void stop(struct cliproxy *p)
 {
     double seconds = p->draining ? 0 : p->drain_seconds;
 
-    if (!p->draining)
+    if (!p->draining) {
         log_info(p->log, "stopping: open streams have %.0f s to end", seconds);
+        if (*log_directory(p->log))
+            cliproxy_tell(p, "stopping when open requests have ended; a second signal ends "
+                             "them at once");
+    }
     p->cut = p->draining;
     p->draining = true;
     p->drain_by = clock_mono() + seconds;
@@ -220,6 +225,10 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
         buf_puts(error, "cannot listen on ");
         listen_format(&p->plan.addresses[i], p->tls, error);
         buf_printf(error, ": %s", strerror(-result));
+        if (result == -EADDRINUSE)
+            buf_puts(error,
+                     "\nAnother program has the port, perhaps this one in another terminal; `port` "
+                     "chooses another.");
         return false;
     }
     return true;
@@ -373,6 +382,11 @@ static void announce(struct cliproxy *p)
         buf_clear(&address);
         buf_puts(&address, "API server listening on ");
         listen_format(&p->plan.addresses[i], p->tls, &address);
+        cliproxy_tell(p, buf_cstr(&address));
+    }
+    if (*log_directory(p->log)) {
+        buf_clear(&address);
+        buf_printf(&address, "the log is in %s/main.log", log_directory(p->log));
         cliproxy_tell(p, buf_cstr(&address));
     }
     buf_deinit(&address);

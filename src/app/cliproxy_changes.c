@@ -19,7 +19,9 @@ void cliproxy_tell_clients(struct cliproxy *p, const struct config *config)
 
     settings_summary(config, files->count, line, sizeof(line));
     credentials_unref(files);
-    cliproxy_tell(p, line);
+    // Once is enough where the log goes to the terminal.
+    if (*log_directory(p->log))
+        cliproxy_tell(p, line);
     log_info(p->log, "%s", line);
 }
 

@@ -83,6 +83,8 @@ static int run_command(const struct command_line *line)
         code = login_command(config, line);
     else if (line->command == COMMAND_TRANSLATE)
         code = translate_command(config, &line->translate);
+    else if (!line->config && access(config_file(line), F_OK) != 0)
+        printf("there is no %s here: every setting has its default\n", config_file(line));
     else
         printf("%s is fine\n", config_file(line));
     config_unref(config);

@@ -223,6 +223,8 @@ test("a long rest is probed by one request each half hour", function()
   state.now = state.now + 1799
   same(ask(3), 0)
   state.now = state.now + 2
+  -- Counting does not take the probe away.
+  support.ask("POST", "/v1/responses/input_tokens", nil, '{"model":"m","input":"x"}')
   same(ask(3), 1)
   same(cooldowns.describe("a")[1].probe, 1800)
   state.now = state.now + 1801
@@ -411,9 +413,13 @@ test("a file that is no list of cooldowns is left alone", function()
     end
     local late = math.floor(modules.timer.wall()) + 60
     same(cooldown_file.restore('{"version":1,"rests":[1,{},{"key":"cool:a","reason":"quota","seconds":9,'
-      .. '"until":1},{"key":"pin:x","reason":"quota","seconds":9,"until":' .. late .. "},"
-      .. '{"key":"cool:b","reason":"quota","seconds":9,"until":' .. late .. "}]}"), 2)
-    same({ modules.store.get "cool:a", modules.store.get "pin:x" }, {})
+      .. '"until":1},{"key":"cool:changes","reason":"quota","seconds":9,"until":' .. late .. "},"
+      .. '{"key":"pin:x","reason":"quota","seconds":9,"until":' .. late .. "},"
+      .. '{"key":"cool:c","reason":"needs_login","seconds":9,"until":' .. late .. "},"
+      .. '{"key":"cool:b","reason":"quota","seconds":9,"until":' .. late .. "}]}"), 1)
+    same(math.type(modules.store.get "cool:changes"), "integer")
+    -- Somebody may have logged in meanwhile.
+    same({ modules.store.get "cool:a", modules.store.get "pin:x", modules.store.get "cool:c" }, {})
     same(modules.store.get "cool:b" ~= nil, true)
   end)
 end)

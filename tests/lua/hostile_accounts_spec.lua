@@ -6,6 +6,7 @@ require "tests.login_support"
 local crypto = require "crypto"
 local hostile = require "tests.hostile"
 local json = require "json"
+local oauth = require "lib.oauth"
 local times = require "lib.times"
 local token_files = require "core.token_files"
 
@@ -73,7 +74,7 @@ local function read(kind, document)
     last = token_files.last_refresh(document),
   }
   assert((token_files.interval(document) or 1) > 0)
-  assert(token_files.proxy(document) == nil or is_text(token_files.proxy(document)))
+  assert(oauth.proxy(document) == nil or is_text(oauth.proxy(document)))
   return list
 end
 

@@ -436,6 +436,9 @@ test("a landing page takes what belongs to a login that waits", function()
   same(client.status, 200)
   same(client.sent:find("Authentication successful!", 1, true) ~= nil, true)
   same(client.sent:find('data-seconds="5"', 1, true) ~= nil, true)
+  asked = nil
+  same(get(page, "/anthropic/callback?code=c&state=" .. ("0"):rep(32)).status, 400)
+  same(asked, nil)
   -- Again, of another provider, of nobody.
   for _, target in ipairs { "?code=c&state=" .. session.state, "?code=c&state=x", "", "?code=c" } do
     client = get(page, "/anthropic/callback" .. target)

@@ -8,6 +8,14 @@ local function answers(...)
   return support.reset { upstream = { ... } }
 end
 
+test("the account's proxy counts in both spellings, for refreshes as for requests", function()
+  for _, name in ipairs { "proxy_url", "proxy-url" } do
+    local state = support.reset { upstream = { { text = "{}" } } }
+    oauth.call { url = "https://a.example", document = { [name] = "socks5://127.0.0.1:9" } }
+    same(state.calls[1].proxy, "socks5://127.0.0.1:9")
+  end
+end)
+
 test("a form goes up encoded, in order, with our own name and the account's proxy", function()
   local state = answers { text = '{"access_token":"a","scope":null,"list":[1,null]}',
     fields = { ["x-request-id"] = "7" } }

@@ -92,3 +92,28 @@ test("name://model does not reach an excluded model", function()
   same(support.chat('{"model":"m"}').status, 404)
   same(support.chat('{"model":"acme://other"}').status, 200)
 end)
+
+test("names that clients make up leave no counters of turns behind", function()
+  local accounts = { support.account("a", { m = "m-1" }), support.account("b", { m = "m-1" }) }
+  local state = support.reset { credentials = accounts,
+    upstream = function() return { text = '{"id":"1","choices":[]}' } end }
+  for i = 1, 50 do
+    same(support.chat(('{"model":"acme://made-up-%d"}'):format(i)).status, 200)
+  end
+  support.chat '{"model":"acme://m"}'
+  local turns = {}
+  for key in pairs(state.store) do
+    if key:find "^turn:" then turns[#turns + 1] = key end
+  end
+  table.sort(turns)
+  same(turns, { "turn:acme://", "turn:acme:m" })
+end)
+
+test("a provider whose list breaks takes no request from the others", function()
+  local state = support.reset()
+  local broken = { name = "broken", models = function() error "no such table" end }
+  same(offers.models(broken, login()), {})
+  same(#state.log, 1)
+  same(state.log[1]:find("error providers/broken.lua: the models of x cannot be listed", 1, true), 1)
+  same(names(login()), "big Small old-one old-two")
+end)

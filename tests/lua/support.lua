@@ -46,7 +46,12 @@ function credentials.redact(text)
   end
   return text
 end
-function credentials.stamp(id) return state.stamps[id] end
+-- Every account has one, until it is gone: false.
+function credentials.stamp(id)
+  local stamp = state.stamps[id]
+  if stamp == nil then stamp = "stamp" end
+  return stamp or nil
+end
 
 -- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
 -- a table, or false as long as there is no answer.

@@ -212,10 +212,11 @@ end
 --- The next event of a stream with JSON in it, keep-alives told meanwhile.
 --- @param call Call
 --- @param response Response
+--- @param unchecked boolean?  the caller passes over what is not JSON by itself
 --- @return "event"|"end"|"done"|"broken" kind
 --- @return string|HttpError|nil name
 --- @return string? data
-function M.next_event(call, response)
+function M.next_event(call, response, unchecked)
   while true do
     local kind, name, data = response:next_event(call.keepalive)
     if kind == "idle" then
@@ -224,7 +225,7 @@ function M.next_event(call, response)
       return kind, name
     elseif data == "[DONE]" then
       return "done"
-    elseif chat.is_object(data) then
+    elseif unchecked or chat.is_object(data) then
       return kind, name, data
     end
     -- Frames that are not JSON are skipped.

@@ -9,6 +9,7 @@ local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local hub = require "lib.hub"
 local json = require "json"
+local problems = require "lib.problems"
 local reject = require "lib.reject"
 local replays = require "core.replays"
 local timer = require "timer"
@@ -92,24 +93,29 @@ local function tell_warnings(call, ctx)
   if text then call.client:set_header("x-translation-warnings", text) end
 end
 
--- Reads a stream and gives its events to `take` until that says true, or a problem.
+-- Reads a stream and gives its events to `take` until that says true, or a problem.  When the
+-- upstream ends it, the second result tells how: it counts unless the answer turns out to be whole.
 local function read(call, response, take)
-  local base, complete, begun = call.candidate.provider.dialect, false, false
+  local candidate, begun = call.candidate, false
+  local base = candidate.provider.dialect
   while true do
-    local kind, name, data = attempt.next_event(call, response)
+    local kind, name, data = attempt.next_event(call, response, true)
     if kind == "event" then
-      data = attempt.inside(call.candidate, data)
+      data = attempt.inside(candidate, data)
       local problem = dialects.problem(base, name, data)
       if problem then return problem end
-      complete = complete or dialects.is_final(base, name, data)
       begun = true
       local done
       done, problem = take(name, data)
       if done or problem then return problem end
-    elseif complete then
-      return nil
     else
-      return attempt.cut_short(kind, name, begun, base)
+      local cut = attempt.cut_short(kind, name, begun, base)
+      -- Behind it nothing comes, whatever was left open.
+      if kind == "done" and base == "chat" and begun then
+        local _, problem = take("", "[DONE]")
+        return problem, cut
+      end
+      return nil, cut
     end
   end
 end
@@ -128,12 +134,15 @@ function M.collect(call, candidate, response, ctx)
     if not body then return nil, problem end
   end
   local collector = hub.collect(ctx)
-  local problem = read(call, response, function(name, data)
+  local problem, cut = read(call, response, function(name, data)
     local _, fault = guarded(collector.push, name, data)
     return collector.is_done(), fault
   end)
   if problem then return nil, problem end
-  return guarded(collector.finish)
+  local text
+  text, problem = guarded(collector.finish)
+  if text then return text end
+  return nil, cut or problem
 end
 
 --- Gets a whole answer from a candidate, in the client's dialect.
@@ -230,18 +239,22 @@ function M.stream(call, candidate)
   if problem then return problem end
   if not attempt.is_stream(response) then return M.unfold(call, candidate, response, ctx) end
 
-  local translator = hub.stream(ctx)
-  problem = read(call, response, function(name, data)
-    local frames, fault = guarded(translator.push, name, data)
+  local translator, cut = hub.stream(ctx), nil
+  local push, is_done = translator.push, translator.is_done
+  problem, cut = read(call, response, function(name, data)
+    local frames, fault = guarded(push, name, data)
     if not frames then return nil, fault end
+    -- Errors, also those behind content, are told by whoever serves the call.
+    local failure = translator.error()
+    if failure then return true, problems.problem(failure) end
     send(call, frames, response, ctx)
-    return translator.is_done(), translator.problem()
+    return is_done()
   end)
-  if problem then return problem end
+  if problem then return cut or problem end
   local frames
   frames, problem = guarded(translator.finish)
-  problem = problem or translator.problem()
-  if problem then return problem end
+  if not problem and translator.error() then problem = problems.problem(translator.error()) end
+  if problem then return cut or problem end
   finish(call, frames, response, ctx)
 end
 

@@ -15,7 +15,7 @@ local stops = require "lib.stops"
 local usages = require "lib.usage"
 
 local concat, type = table.concat, type
-local decode = json.decode
+local decode, match = json.decode, json.match
 local soft = fields.soft
 local filled, string_of = soft.filled, soft.string
 
@@ -34,6 +34,12 @@ local SHAPE = json.shape {
       "stop_sequence", stop_details = "raw",
     },
   },
+}
+
+-- What most events are: a piece of the open block.
+local PIECE = json.pattern {
+  type = "=content_block_delta", index = 1,
+  delta = { type = 2, text = 3, thinking = 4, partial_json = 5 },
 }
 
 --- A signature of this upstream.  Another proxy may have put a carrier there.
@@ -312,9 +318,26 @@ function M.decoder(ctx)
     ended = true
   end
 
+  -- True when an event was a piece of a block that is open.
+  local function piece(fine, index, kind, text, thought, args)
+    local block = fine and index and open[index]
+    if not block then return false end
+    if kind == "text_delta" and block.kind == "text" and type(text) == "string" then
+      text_delta(block, kind, text)
+    elseif kind == "thinking_delta" and block.kind == "thinking" and type(thought) == "string" then
+      text_delta(block, kind, thought)
+    elseif kind == "input_json_delta" and block.kind == "call" and type(args) == "string" then
+      args_delta(block, args)
+    else
+      return false
+    end
+    return true
+  end
+
   local function frame(name, data)
     if ended then return {} end
     out = {}
+    if piece(match(data, PIECE)) then return out end
     local found = decode(data, SHAPE)
     if type(found) ~= "table" then return out end
     local kind = found.type

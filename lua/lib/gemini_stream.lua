@@ -16,7 +16,7 @@ local stops = require "lib.stops"
 local usages = require "lib.usage"
 
 local concat, next, tostring, type = table.concat, next, tostring, type
-local decode, is_array = json.decode, json.is_array
+local decode, is_array, match = json.decode, json.is_array, json.match
 local soft = fields.soft
 
 local M = {}
@@ -37,6 +37,14 @@ local SHAPE = json.shape { known = known }
 
 local candidate_names, chunk_names = parts.names(CANDIDATE), parts.names(CHUNK)
 local PROMPT_FEEDBACK = parts.names { "blockReason", "blockReasonMessage" }
+
+-- What most chunks are: a piece of text or of thought.  Usage in it counts only when it is the last.
+local PIECE = json.pattern {
+  candidates = json.array { {
+    index = 1, content = { role = "any", parts = json.array { { text = 2, thought = 3 } } },
+  } },
+  usageMetadata = "any", modelVersion = "any", responseId = "any", createTime = "any",
+}
 
 -- A signature of this upstream.  Another proxy may have put a carrier there.
 local function signature(text, kind)
@@ -169,6 +177,11 @@ local function candidate(number, emit, ctx)
       return emit { type = "signature", choice = choice, idx = count - 1, sig = sig, mode = "set" }
     end
     waiting = sig
+  end
+
+  --- A chunk that is a PIECE.
+  function self.piece(piece, is_thought)
+    if piece ~= "" then say(is_thought and "thinking" or "text", piece) end
   end
 
   local function only_tool()
@@ -315,6 +328,7 @@ function M.decoder(ctx, is_whole)
   local started, ended = false, false
   local choices, order = {}, {}
   local usage, latest, blocked
+  local last_piece
 
   local function emit(event)
     out[#out + 1] = event
@@ -366,7 +380,10 @@ function M.decoder(ctx, is_whole)
     end
     parts.canon(chunk, chunk_names)
     if not started then begin(chunk) end
-    if type(chunk.usageMetadata) == "table" then report(chunk.usageMetadata) end
+    if type(chunk.usageMetadata) == "table" then
+      report(chunk.usageMetadata)
+      last_piece = nil
+    end
     local candidates = chunk.candidates
     if type(candidates) == "table" then
       if not is_array(candidates) then candidates = { candidates } end
@@ -395,6 +412,13 @@ function M.decoder(ctx, is_whole)
   local function frame(_, data)
     if ended or data == "[DONE]" then return {} end
     out = {}
+    local fine, index, text, thought = match(data, PIECE)
+    local choice = fine and choices[index or 0]
+    if choice and type(text) == "string" and (thought == nil or type(thought) == "boolean") then
+      last_piece = data
+      choice.piece(text, thought)
+      return out
+    end
     local found = decode(data, SHAPE)
     if type(found) ~= "table" then return out end
     if is_array(found) then
@@ -438,6 +462,8 @@ function M.decoder(ctx, is_whole)
     end
     for _, choice in ipairs(order) do choice.finish(blocked) end
     if not order[1] then emit { type = "stop", stop = blocked } end
+    local piece = last_piece and decode(last_piece, SHAPE)
+    if piece and type(piece.usageMetadata) == "table" then latest = piece.usageMetadata end
     local last = latest and usages.decode("gemini", latest)
     if last then usage = usage and ir.merge_usage(usage, last) or last end
     if usage then emit { type = "usage", usage = usage } end

@@ -34,6 +34,13 @@ local RESPONSE = {
   error = ERROR, incomplete_details = { "reason" },
 }
 
+-- What most events are: a piece of text.
+local TEXT_DELTA = "response.output_text.delta"
+local PIECE = json.pattern {
+  type = "=" .. TEXT_DELTA, output_index = 1, content_index = 2, delta = 3,
+  item_id = "any", sequence_number = "any", obfuscation = "any", logprobs = "any",
+}
+
 -- Members of deltas are all named, so that none is kept raw in vain.
 local EVENT = json.shape {
   known = {
@@ -352,6 +359,14 @@ function M.stream(ctx)
     --- @return IrEvent[]
     frame = function(name, data)
       if finished or data == "[DONE]" then return take() end
+      if name == TEXT_DELTA and not string.find(data, '"logprobs":[{', 1, true) then
+        local fine, index, at, text = json.match(data, PIECE)
+        local record = fine and by_index[index]
+        if record and record.kind == "message" and type(text) == "string"
+            and d.text_piece(record, at, text) then
+          return take()
+        end
+      end
       local event = json.decode(data, EVENT)
       -- What is not an object is skipped: it says nothing.
       if not is_item(event) then return take() end

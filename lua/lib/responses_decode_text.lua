@@ -83,6 +83,14 @@ function M.install(d)
     add_text(record, part_of(record, event, kind), text, logprobs_of(event))
   end
 
+  --- A piece of the text that is open; false when that is not what it is.
+  function d.text_piece(record, at, text)
+    local part = record.parts[at]
+    if not part or part.kind ~= "text" or not part.idx or part.closed then return false end
+    if text ~= "" then add_text(record, part, text) end
+    return true
+  end
+
   on["response.output_text.delta"] = function(event) on_text(event, "text") end
   on["response.refusal.delta"] = function(event) on_text(event, "refusal") end
 

@@ -23,6 +23,22 @@ struct script_state *state_of(lua_State *L)
 
 // --- memory ----------------------------------------------------------------------------------
 
+static void *resize(struct script_state *s, void *block, size_t old_size, size_t size)
+{
+#ifdef __SANITIZE_ADDRESS__
+    // Each block by itself, so that the sanitizer knows when it ends.
+    (void)s;
+    (void)old_size;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, size);
+#else
+    return pool_resize(&s->pool, block, old_size, size);
+#endif
+}
+
 static void *allocate(void *ud, void *block, size_t old_size, size_t size)
 {
     struct script_state *s = ud;
@@ -31,15 +47,14 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
     if (!block)
         old_size = 0;
     if (size == 0) {
-        free(block);
         s->memory -= old_size;
-        return NULL;
+        return resize(s, block, old_size, 0);
     }
     // One huge block is refused early: filling it would hold the loop.
     if (size > old_size &&
         (s->memory + (size - old_size) > s->limits.memory || size > s->limits.memory / 6))
         return NULL;
-    fresh = realloc(block, size);
+    fresh = resize(s, block, old_size, size);
     if (fresh)
         s->memory += size - old_size;
     return fresh;
@@ -324,6 +339,7 @@ struct script_state *state_new(struct bundle *bundle, struct config *config,
     s->config = config_ref(config);
     s->credentials = credentials_ref(credentials);
     s->version = "dev";
+    pool_init(&s->pool);
     buf_init(&s->scratch, SCRATCH_MAX);
     buf_init(&s->scratch2, SCRATCH_MAX);
     list_init(&s->tasks);
@@ -353,6 +369,7 @@ void state_free(struct script_state *s)
     state_trim(s);
     if (s->L)
         lua_close(s->L);
+    pool_deinit(&s->pool);
     free(s->root);
     buf_deinit(&s->scratch);
     buf_deinit(&s->scratch2);

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "config/config.h"
 #include "script/accounts.h"
 #include "script/bundle.h"
@@ -40,6 +41,7 @@ struct script_state {
     struct task *root;        // stands for the main thread; cannot wait
     struct task *running;
     size_t memory;            // bytes in use
+    struct pool pool;         // where small ones are
     struct list tasks;
     size_t task_count;
     struct list idle_threads; // finished coroutines kept for the next task

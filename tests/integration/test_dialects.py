@@ -154,6 +154,20 @@ def test_a_stream_that_stops_early_ends_in_the_clients_error_event(connect, clie
     last_problem(client, stream_of(proxy, *ask(client, True)))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("client", [d for d in DIALECTS if d != "chat"])
+def test_pitfall_20_an_end_that_only_the_sentinel_tells_is_an_end(connect, client, stream):
+    proxy, upstream = connect("chat")
+    events = text_stream("chat", "Hi ", "there")
+    del events[-3:-1]
+    upstream.always(sse(*events, done=False))
+    path, body = ask(client, stream)
+    if stream:
+        assert read_stream(client, stream_of(proxy, path, body)) == ("Hi there", [], "nice")
+    else:
+        assert read_whole(client, proxy.client().request("POST", path, body).json())[0] == "Hi there"
+
+
 @pytest.mark.parametrize("client", DIALECTS)
 def test_bad_json_gets_the_official_400(connect, client):
     proxy, _ = connect("chat")

@@ -385,3 +385,17 @@ test("the hub knows when bytes go through", function()
     hub.is_passthrough("gemini_cli", "gemini") }, { true, false, true })
   same(json.type(json.null), "null")
 end)
+
+test("what is no JSON object in a stream is passed over by every dialect", function()
+  for _, upstream in ipairs { "chat", "responses", "anthropic", "gemini" } do
+    local ctx = hub.context {
+      client = "anthropic", upstream = upstream, model = "m", upstream_model = "m", provider = "mock", created = 1,
+      unique = function(prefix, length) return prefix .. ("x"):rep(length) end,
+    }
+    local decoder = ctx.of_upstream.decode_stream(ctx)
+    for _, data in ipairs { "", "x", "{", "7", "null", "[]", '"text"', "[1]", '{"a":' } do
+      same({ upstream, data, decoder.frame("", data) }, { upstream, data, {} })
+      same({ upstream, data, decoder.frame("message", data) }, { upstream, data, {} })
+    end
+  end
+end)

@@ -19,7 +19,8 @@ class ForwardProxy:
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     @property
     def url(self):
@@ -28,6 +29,12 @@ class ForwardProxy:
         return f"{scheme}://{login}127.0.0.1:{self.port}"
 
     def close(self):
+        # As in upstream.py: nobody may wait on it when it is closed.
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._acceptor.join(10)
         self._listener.close()
 
     def _accept(self):

@@ -310,7 +310,8 @@ class Upstream:
         self._news = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     @property
     def url(self):
@@ -336,6 +337,13 @@ class Upstream:
         return self.requests[count - 1]
 
     def close(self):
+        # Closed only when nobody waits on it: another listener could get its number, and a late
+        # accept() would take that one's connections.
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._acceptor.join(10)
         self._listener.close()
         with self._lock:
             for sock in list(self._open):

@@ -22,7 +22,7 @@ import lanes
 import payload
 
 TICKS = os.sysconf("SC_CLK_TCK")
-START_LIMIT = 10
+START_LIMIT = 30
 KEY_HEADER = "Authorization: Bearer bench-key"
 
 
@@ -187,11 +187,13 @@ class Kit:
 class Gateway:
     """A mock upstream with or without something in front of it; use it in a `with`."""
 
-    def __init__(self, kit, name, models=(), upstream_options=()):
+    def __init__(self, kit, name, models=(), upstream_options=(), under=()):
+        """`under` is a command that runs the gateway's."""
         self.kit = kit
         self.name = name
         self.models = models
         self.upstream_options = upstream_options
+        self.under = list(under)
         self.upstream = None
         self.process = None
         self.log = None
@@ -230,7 +232,7 @@ class Gateway:
         log = self.kit.folder / f"{self.name}.log"
         self.log = open(log, "wb")
         begin = time.monotonic()
-        self.process = spawn(command, self.kit.gateway_core, stdout=self.log, stderr=self.log,
+        self.process = spawn(self.under + command, self.kit.gateway_core, stdout=self.log, stderr=self.log,
                              cwd=self.kit.folder, env=environment)
         self.started = wait_started(self.process, self.ports[0], log, begin)
 

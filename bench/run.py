@@ -102,11 +102,7 @@ def lane_rows(results, lane):
 
 
 def command_run(kit):
-    groups = {"pass": ["pass"], "translate": ["translate"], "all": ["pass", "translate"]}[kit.args.lanes]
-    chosen = [lane for lane in lanes.LANES if lane.group in groups
-              and (not kit.args.only or kit.args.only in lane.name)]
-    if not chosen:
-        raise kits.Failure("no such lane")
+    chosen = chosen_lanes(kit.args)
     results = {name: measure_target(kit, name, chosen) for name in kit.targets()}
     table(["lane", "through", "requests/s", "of nginx", "CPU µs/request", "of nginx",
            "p50 µs", "p99 µs", "first byte µs", "errors"],
@@ -130,6 +126,61 @@ def print_memory(results):
         connected, healthy = found["start_seconds"]
         print(f"{name} starts: first connection {connected * 1e3:.1f} ms, "
               f"first answer {healthy * 1e3:.1f} ms")
+
+
+# --- instructions: what is repeatable on a busy machine --------------------------------------------
+
+def chosen_lanes(args):
+    groups = {"pass": ["pass"], "translate": ["translate"], "all": ["pass", "translate"]}[args.lanes]
+    chosen = [lane for lane in lanes.LANES if lane.group in groups
+              and (not args.only or args.only in lane.name)]
+    if not chosen:
+        raise kits.Failure("no such lane")
+    return chosen
+
+
+def control(gateway, *options):
+    subprocess.run(["callgrind_control", *options, str(gateway.pid())], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def count_lane(kit, gateway, lane):
+    """Instructions a request, of user code only, and where callgrind wrote them down."""
+    args = kit.args
+    body = kit.body(lane.size, lane.dialect, lane.stream, lane.model)
+    command = kit.load_command(gateway, body, lane.dialect, lane.model, lane.stream,
+                               "--connections", 1,
+                               "--expect", lanes.ENDINGS[lane.dialect][1 if lane.stream else 0])
+    kit.load(command + ["--requests", args.warm], 600)
+    control(gateway, "--instr=on")
+    result = kit.load(command + ["--requests", args.requests], 600)
+    control(gateway, "--instr=off")
+    before = set(kit.folder.glob("callgrind.out.*"))
+    control(gateway, f"--dump={lane.name}")
+    written = (set(kit.folder.glob("callgrind.out.*")) - before).pop()
+    totals = next(line for line in written.read_text().splitlines()
+                  if line.startswith("totals:"))
+    kept = pathlib.Path(args.keep) / (lane.name.replace(" ", "-") + ".callgrind")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(written.read_bytes())
+    count = int(totals.split()[1])
+    return {"per_request": count / max(1, result["completed"]), "completed": result["completed"],
+            "file": str(kept), "errors": result["errors"]}
+
+
+def command_instructions(kit):
+    chosen = chosen_lanes(kit.args)
+    results = {}
+    with kits.Gateway(kit, "proxy", [lane.model for lane in chosen], under=[
+            "valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet",
+            f"--callgrind-out-file={kit.folder}/callgrind.out.%p"]) as gateway:
+        for lane in chosen:
+            results[lane.name] = count_lane(kit, gateway, lane)
+    table(["lane", "thousand instructions/request", "errors"],
+          [[name, f"{found['per_request'] / 1e3:,.1f}", found["errors"]]
+           for name, found in results.items()])
+    print(f"callgrind_annotate shows the files in {kit.args.keep}")
+    return results
 
 
 def command_memory(kit):
@@ -370,6 +421,7 @@ COMMANDS = {
     "slow": (command_slow, "memory while clients read slower than the upstream writes"),
     "disconnect": (command_disconnect, "time until the upstream sees that a client left"),
     "stall": (command_stall, "largest gap in streams while one request's script never ends"),
+    "instructions": (command_instructions, "instructions a request, counted by callgrind"),
     "upstream": (command_upstream, "the mock upstream against nginx: it has to be faster"),
 }
 
@@ -397,8 +449,12 @@ def parse(argv):
     for name in ("run", "memory", "upstream"):
         option(name, "--connections", int, 32, "clients")
         option(name, "--seconds", float, 4, "of load in a lane")
-    subs["run"].add_argument("--lanes", choices=["pass", "translate", "all"], default="pass")
-    subs["run"].add_argument("--only", help="lanes whose name holds this")
+    for name in ("run", "instructions"):
+        subs[name].add_argument("--lanes", choices=["pass", "translate", "all"], default="pass")
+        subs[name].add_argument("--only", help="lanes whose name holds this")
+    option("instructions", "--warm", int, 40, "requests before it counts")
+    option("instructions", "--requests", int, 100, "that are counted")
+    option("instructions", "--keep", str, str(HERE / "results" / "callgrind"), "where the counts go")
     subs["run"].add_argument("--quick", action="store_true", help="one second a lane, no settling")
     option("start", "--times", int, 20, "starts")
     option("idle", "--streams", int, 5000, "open at once")

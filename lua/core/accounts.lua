@@ -2,7 +2,8 @@
 --- are kept alive is core.renewal's part.
 ---
 --- In the store: `needs-login:<file>`, the stamp of a refresh token that was refused for good and
---- why.
+--- why; `auth-file:<file>`, what the log says about a file; `account:<file>`, the stamp of the last
+--- refresh token that was seen there.
 
 local accounts = require "accounts"
 local cooldowns = require "core.cooldowns"
@@ -121,7 +122,18 @@ end
 
 local function describe(entry)
   if entry.problem then return "cannot be used: " .. entry.problem end
-  return ("%d account(s) of %s"):format(#entry.accounts, entry.kind.type)
+  local count = #entry.accounts
+  return ("%d account%s of %s%s"):format(count, count == 1 and "" or "s", entry.kind.type,
+    token_files.policy(entry.document).disabled and ", disabled" or "")
+end
+
+-- Scripts that take over find all files new; what was said about one is not said again.
+local function tell(verb, entry)
+  local key, now = "auth-file:" .. entry.name, describe(entry)
+  if verb == "added" and store.get(key) == now then return end
+  store.set(key, now)
+  local level = entry.problem and log.warn or log.info
+  level("auth file %s (%s), %s", verb, entry.name, now)
 end
 
 --- The id of a credential.
@@ -130,6 +142,18 @@ end
 --- @return string
 function M.id_of(entry, account)
   return account.suffix and entry.name .. "#" .. account.suffix or entry.name
+end
+
+-- Notes which login a file holds.  What happened before another one says nothing about it, even when
+-- the file was away meanwhile.
+local function note_login(entry, is_ours)
+  local token = entry.document and token_files.refresh_token(entry.document)
+  if not token then return end
+  local key, stamp = "account:" .. entry.name, token_files.stamp(token)
+  local before = store.get(key)
+  if before == stamp then return end
+  store.set(key, stamp)
+  if before and not is_ours then cooldowns.forget(entry.name) end
 end
 
 --- Takes up a text of a file; true when it is news.
@@ -143,17 +167,12 @@ function M.take(name, text)
     return false
   end
   local verb = entry and "changed" or "added"
-  local before = entry and entry.document and token_files.refresh_token(entry.document)
   entry = entry or { name = name }
   known[name] = entry
   entry.text, entry.missing, entry.unsaved = text, nil, nil
   examine(entry)
-  if before and entry.document and token_files.refresh_token(entry.document) ~= before then
-    -- What happened before a new login says nothing about the account any more.
-    cooldowns.forget(name)
-  end
-  local level = entry.problem and log.warn or log.info
-  level("auth file %s (%s), %s", verb, name, describe(entry))
+  note_login(entry, false)
+  tell(verb, entry)
   return true
 end
 
@@ -209,6 +228,7 @@ local function forget_missing(seen)
       if now - entry.missing >= REMOVAL then
         known[name] = nil
         changed = true
+        store.set("auth-file:" .. name, nil)
         log.info("auth file removed (%s)", name)
       else
         waiting = true
@@ -304,6 +324,7 @@ function M.keep(entry, text)
   local old = entry.text
   entry.text, entry.saving = text, true
   examine(entry)
+  note_login(entry, true)
   local ok, err = token_files.write(M.path_of(entry.name), text, old)
   entry.saving = nil
   entry.unsaved = not ok or nil

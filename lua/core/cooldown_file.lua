@@ -51,9 +51,8 @@ function M.restore(text)
   end
   local count, now = 0, timer.wall()
   for _, rest in ipairs(document.rests) do
-    if is_rest(rest) and rest["until"] > now then
-      cooldowns.restore(rest.key, rest.reason, rest["until"] - now, rest.seconds,
-        tostring(rest.last or ""))
+    if is_rest(rest) and rest["until"] > now and cooldowns.restore(rest.key, rest.reason,
+        rest["until"] - now, rest.seconds, tostring(rest.last or "")) then
       count = count + 1
     end
   end

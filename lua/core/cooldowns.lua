@@ -301,12 +301,15 @@ end
 --- @param left number
 --- @param seconds number  when it began
 --- @param last string
+--- @return boolean taken
 function M.restore(key, reason, left, seconds, last)
-  if not find(key, "^cool:") or key == CHANGES or not classes[reason] then return end
+  local class = classes[reason]
+  if not find(key, "^cool:") or key == CHANGES or not class or class.login then return false end
   store.claim(key, format("%s %.3f %.3f %s", reason, timer.now() - max(0, seconds - left), seconds,
     sub(last, 1, LAST_MAX)), min(left, HINT_MAX))
   if seconds > LONG then store.claim("probe:" .. key, true, PROBE_EVERY) end
   changed()
+  return true
 end
 
 return M

@@ -12,6 +12,7 @@ local timer = require "timer"
 local M = {}
 
 local FAILED, BUSY = 1, 13
+local WIDTH = 100
 
 local function say(text)
   terminal.write(text .. "\n")
@@ -63,7 +64,7 @@ local function paste(login, session, line)
     return say "That has neither a code nor an error in it. Paste the whole address, please:"
   end
   if given.state and given.state ~= session.state then
-    return logins.reject(session, "State code error")
+    return logins.reject(session, "State code error: the address belongs to another login")
   end
   logins.deliver { channel = login.channel, state = session.state, code = given.code,
     error = given.error, pasted = given.pasted }
@@ -85,10 +86,9 @@ local function ticker(login, session)
       say(string.format("Still waiting for you, %.0f s left.", left))
     end
     local pause = math.min(left, limits.tick_seconds)
-    if not listening or not session.code_shown and now - started < limits.paste_seconds then
-      return timer.sleep(pause)
-    end
-    if not prompted and not session.code_shown then
+    if not listening then return timer.sleep(pause) end
+    -- Who pastes without being asked is heard as well.
+    if not prompted and not session.code_shown and now - started >= limits.paste_seconds then
       prompted = true
       say("If the browser shows an error page, because it runs on another machine, copy the "
         .. "address it\nwas sent to and paste it here:")
@@ -121,6 +121,19 @@ local function return_port(login, session, port)
   return session.url:find(ours, 1, true) and port or login.port
 end
 
+-- A text in lines of a terminal's width.
+local function folded(text)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if #line + #word >= WIDTH then
+      lines[#lines + 1], line = line, ""
+    end
+    line = line == "" and word or line .. " " .. word
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
 -- Shows the address, in a browser if there is one.
 local function show(login, session, port, no_browser)
   local opened = not no_browser and browser.open(session.url)
@@ -142,10 +155,16 @@ local function show(login, session, port, no_browser)
   say("Waiting for the " .. login.title .. " login ...")
 end
 
+-- What user interfaces know as "refused" says less than the detail.
+local function reason(login, problem)
+  if not problem.detail then return problem.error end
+  if problem.error == limits.channels[login.channel].refused then return problem.detail end
+  return problem.error .. " (" .. problem.detail .. ")"
+end
+
 local function report(login, path, problem)
   if not path then
-    say(login.title .. " login failed: " .. problem.error
-      .. (problem.detail and " (" .. problem.detail .. ")" or ""))
+    say(login.title .. " login failed: " .. reason(login, problem))
     return FAILED
   end
   say(login.title .. " login successful, saved to " .. path)
@@ -165,10 +184,11 @@ local function by_callback(login, session, options, arguments)
   local callback = callbacks.new(login, session)
   local open <close>, problem = listener.open(port, callbacks.everywhere(), callback.handle)
   if not open then
-    say(string.format("Cannot listen on port %d, where the browser is to come back: %s.\n"
-      .. "Another login may be running. --oauth-callback-port takes another port.", port,
-      problem.code == "busy" and "it is in use" or problem.message))
-    return BUSY
+    local busy = problem.code == "busy"
+    say(string.format("Cannot listen on port %d, where the browser is to come back: %s\n"
+      .. "--oauth-callback-port takes another port.", port,
+      busy and "it is in use. Another login may be running." or problem.message))
+    return busy and BUSY or FAILED
   end
   show(login, session, port, arguments.no_browser)
   local path
@@ -197,7 +217,7 @@ function M.run(arguments)
     project_id = arguments.project_id, port = port,
     redirect_uri = port and "http://localhost:" .. port .. login.path or nil,
   }
-  if login.notice then say(login.notice .. "\n") end
+  if login.notice then say(folded(login.notice) .. "\n") end
   if login.at_once then return report(login, logins.at_once(login, options)) end
   local session, problem = logins.begin(login, options)
   if not session then return report(login, nil, problem) end

@@ -25,6 +25,8 @@ local M = {}
 -- Where an account kind keeps its logins.
 local MEMBERS = { "login", "device_login", "cookie_login" }
 
+local ERROR_MAX = 300 -- bytes
+
 -- Tells this Lua state from others that may have followed a session before.
 local SELF = oauth.state()
 
@@ -119,6 +121,11 @@ local function answer(state, fields)
   return store.claim("login-answer:" .. state, json.encode(fields), limits.session_seconds)
 end
 
+-- A provider's words come through the browser, so they may be anybody's: one short line of them.
+local function words(text)
+  return text and (text:gsub("%c", " "):sub(1, ERROR_MAX))
+end
+
 --- Takes what a browser brought back.
 --- @param given {channel: string?, state: string?, code: string?, error: string?, pasted: boolean?}
 --- @return "ok"|"malformed"|"unknown"|"mismatch"|"over"|"empty" outcome
@@ -131,7 +138,7 @@ function M.deliver(given)
     return "mismatch"
   end
   if not given.code and not given.error then return "empty" end
-  local fields = { code = given.code, error = given.error, pasted = given.pasted }
+  local fields = { code = given.code, error = words(given.error), pasted = given.pasted }
   return answer(given.state, fields) and "ok" or "over"
 end
 

@@ -4,6 +4,7 @@
 --- Replies name a model as the client did, whatever `force-mapping` says.
 
 local config = require "config"
+local log = require "log"
 
 local find, gsub, lower = string.find, string.gsub, string.lower
 
@@ -112,14 +113,23 @@ local function of_login(provider, credential, everything)
     for_channel("oauth-model-alias", credential) or {})
 end
 
+local function list_of(provider, credential, everything)
+  local list = credential.kind == "oauth" and of_login(provider, credential, everything)
+    or provider.models(credential)
+  return everything and list or without_excluded(credential, list)
+end
+
+--- A provider whose list breaks offers nothing, so that requests to the others are served.
 --- @param provider Provider
 --- @param credential Credential
 --- @param everything boolean?  with the excluded ones
 --- @return Model[]
 function M.models(provider, credential, everything)
-  local list = credential.kind == "oauth" and of_login(provider, credential, everything)
-    or provider.models(credential)
-  return everything and list or without_excluded(credential, list)
+  local fine, list = pcall(list_of, provider, credential, everything)
+  if fine then return list end
+  log.error("providers/%s.lua: the models of %s cannot be listed: %s", provider.name,
+    credential.label or credential.id, tostring(list))
+  return {}
 end
 
 return M

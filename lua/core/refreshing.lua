@@ -73,9 +73,8 @@ function M.around(call, candidate, serve)
   end
   local result = refresh(call, credential, stamp)
   if not credentials.stamp(credential.id) then return problem end
-  if not result.failed then return serve(call, candidate) end
-  if result.needs_login then return ended(credential, result) end
-  return problem
+  if result.failed then return ended(credential, result) end
+  return serve(call, candidate)
 end
 
 return M

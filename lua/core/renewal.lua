@@ -3,9 +3,11 @@
 --- Runs in the keeper only.  Per file one flock (`<file>.lock`) guards reading, refreshing and
 --- writing: within the program and against other processes on the same folder.
 ---
---- In the store: `refresh-wait:<file>`, present while a further try would be too early.
+--- In the store: `refresh-wait:<file>`, present while a further try would be too early: until when
+--- requests wait, and what was said.
 
 local accounts = require "core.accounts"
+local config = require "config"
 local credentials = require "credentials"
 local hiding = require "lib.hiding"
 local json = require "json"
@@ -24,9 +26,12 @@ local LOCK_SECONDS = 120
 local PAUSE, PAUSE_REQUEST = 300, 10
 -- A new token that is due again already.
 local PAUSE_SHORT = 30
--- Background refreshes at once.
+-- Background refreshes at once, where the configuration does not say.
 local REFRESHES = 16
+-- A file that is replaced may be away for a moment.
+local REPLACING = 1
 
+local GONE = "its file was removed"
 local M = {}
 
 local running = 0
@@ -38,6 +43,17 @@ local function name_of(id)
   return accounts.entry(id) and id or match(id, "^(.+)#[^#]*$") or id
 end
 
+-- What a file holds now; `gone` when there is none.
+local function read_now(entry)
+  local path = accounts.path_of(entry.name)
+  local text, problem = token_files.read(path)
+  if not text and problem.code == "not_found" then
+    timer.sleep(REPLACING)
+    text, problem = token_files.read(path)
+  end
+  return text ~= "" and text or nil, not text and problem.code == "not_found"
+end
+
 local function refused(entry, kind, sent, problem)
   log.warn("%s: the refresh of %s failed: %s", kind.provider, entry.name, problem.message)
   if problem.needs_login then
@@ -47,8 +63,8 @@ local function refused(entry, kind, sent, problem)
   else
     -- What the server asks for is for everybody.
     local seconds = problem.retry_after or PAUSE
-    store.set("refresh-wait:" .. entry.name,
-      timer.wall() + (problem.retry_after or PAUSE_REQUEST), seconds)
+    store.set("refresh-wait:" .. entry.name, ("%.3f %s"):format(
+      timer.wall() + (problem.retry_after or PAUSE_REQUEST), problem.message), seconds)
   end
   return { failed = problem.message, needs_login = problem.needs_login }
 end
@@ -69,20 +85,26 @@ local function pause_if_due(entry)
   local key, now = "refresh-wait:" .. entry.name, timer.wall()
   local expiry, lead = token_files.expiry(entry.document), lead_of(entry)
   if expiry and expiry - now <= (entry.kind.ahead or accounts.AHEAD) then
-    store.set(key, math.max(expiry, now + 1), PAUSE_SHORT)
+    store.set(key, ("%.3f"):format(math.max(expiry, now + 1)), PAUSE_SHORT)
   elseif lead and M.is_due(entry.document, lead, now) then
-    store.set(key, 0, PAUSE_SHORT)
+    store.set(key, "0", PAUSE_SHORT)
   else
     store.set(key, nil)
   end
 end
 
--- Takes up what somebody who does not know of locks has written meanwhile; true when it has another
--- refresh token than the one that was sent: then it counts.
-local function is_overtaken(entry, sent)
-  local text = not entry.unsaved and token_files.read(accounts.path_of(entry.name))
-  if text and token_files.decode(text) then accounts.take(entry.name, text) end
-  return entry.document ~= nil and token_files.refresh_token(entry.document) ~= sent
+-- Takes up what people, and programs that know of no lock, have done to the file meanwhile: "gone", or
+-- "other" when it has another refresh token than the one that was sent: then that one counts.
+local function happened(entry, sent)
+  local gone = accounts.entry(entry.name) ~= entry
+  if not gone and not entry.unsaved then
+    local text
+    text, gone = read_now(entry)
+    if text and token_files.decode(text) then accounts.take(entry.name, text) end
+  end
+  if gone then return "gone" end
+  local now = entry.document and token_files.refresh_token(entry.document)
+  return entry.document and now ~= sent and "other" or nil
 end
 
 -- Asks the authorization server; the lock is held, the file was read under it.
@@ -96,8 +118,11 @@ local function ask(entry)
     log.error("lua/accounts: %s", problem.message)
     changes = nil
   end
-  if accounts.entry(entry.name) ~= entry then return { failed = "its file was removed" } end
-  if is_overtaken(entry, sent) then
+  local meanwhile = happened(entry, sent)
+  if meanwhile == "gone" then
+    log.warn("auth file %s was removed while its token was refreshed", entry.name)
+    return { failed = GONE }
+  elseif meanwhile then
     accounts.publish()
     return { adopted = true }
   end
@@ -115,10 +140,13 @@ local function ask(entry)
   return { refreshed = true }
 end
 
--- True while a further try would be too early.
+-- Why a further try would be too early, or nil.
 local function must_wait(name, background)
-  local not_before = store.get("refresh-wait:" .. name)
-  return not_before ~= nil and (background or timer.wall() < not_before)
+  local value = store.get("refresh-wait:" .. name)
+  if not value then return nil end
+  local not_before, said = match(value, "^(%S+) ?(.*)$")
+  if not background and timer.wall() >= tonumber(not_before) then return nil end
+  return said ~= "" and said or "the last refresh was a moment ago"
 end
 
 -- Waits until nobody in this state refreshes the file, then reserves it; nil when that takes too
@@ -154,8 +182,9 @@ function M.refresh(wanted)
   entry = accounts.entry(name) -- it may have gone and come back meanwhile
   if not entry then return nil, "there is no such account" end
   if not entry.unsaved then
-    local text = token_files.read(accounts.path_of(name))
-    if text and text ~= "" and accounts.take(name, text) then accounts.publish() end
+    local text, gone = read_now(entry)
+    if gone then return { failed = GONE } end
+    if text and accounts.take(name, text) then accounts.publish() end
   end
   if credentials.stamp(wanted.id) ~= wanted.stamp then return { adopted = true } end
   if not entry.document or not entry.kind or not entry.kind.refresh then
@@ -163,9 +192,8 @@ function M.refresh(wanted)
   end
   local mark = accounts.needs_login(name, entry.document)
   if mark then return { failed = mark, needs_login = true } end
-  if must_wait(name, wanted.background) then
-    return { failed = "the last refresh failed a moment ago" }
-  end
+  local wait = must_wait(name, wanted.background)
+  if wait then return { failed = wait } end
   return ask(entry)
 end
 
@@ -209,13 +237,14 @@ end
 function M.tick()
   accounts.write_unsaved()
   -- Those posted here begin later.
-  local now, free = timer.wall(), REFRESHES - running
+  local limit = config.values["auth-auto-refresh-workers"] or REFRESHES
+  local now, free = timer.wall(), limit - running
   for name, entry in pairs(accounts.entries()) do
     if free > 0 and is_wanted(entry, now) then
       free = free - 1
       local id = accounts.id_of(entry, entry.accounts[1])
       -- Present until it ends, or for a minute: nobody starts it twice.
-      store.set("refresh-wait:" .. name, 0, 60)
+      store.set("refresh-wait:" .. name, "0", 60)
       keeper.post("background", json.encode { id = id, stamp = credentials.stamp(id) })
     end
   end

@@ -59,14 +59,22 @@ function M.encoder(ctx)
     facts.any = true
   end
 
+  -- What stands before and behind the value of a delta, by its kind and for the open block.
+  local heads, foot = {}, nil
+
   local function delta(kind, name, value)
-    put("content_block_delta", '{"delta":{"type":"' .. kind .. '","' .. name .. '":'
-      .. encode(value) .. '},"index":' .. index .. ',"type":"content_block_delta"}')
+    local head = heads[kind]
+    if not head then
+      head = '{"delta":{"type":"' .. kind .. '","' .. name .. '":'
+      heads[kind] = head
+    end
+    foot = foot or '},"index":' .. index .. ',"type":"content_block_delta"}'
+    put("content_block_delta", head .. encode(value) .. foot)
   end
 
   local function shut()
     put("content_block_stop", '{"index":' .. index .. ',"type":"content_block_stop"}')
-    index = index + 1
+    index, foot = index + 1, nil
   end
 
   local function whole(native)
@@ -329,11 +337,11 @@ function M.encoder(ctx)
     out[#out + 1] = PING
   end
 
-  local function event(given)
+  local function event(given, into)
     if ended or given.choice and given.choice ~= 0 then return NOTHING end
     local handle = on[given.type]
     if not handle then return NOTHING end
-    out = {}
+    out = into or {}
     handle(given)
     return out
   end

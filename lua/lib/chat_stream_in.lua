@@ -10,10 +10,23 @@ local think = require "lib.chat_think"
 local usages = require "lib.usage"
 
 local concat, is_array, null, type = table.concat, json.is_array, json.null, type
-local decode_json = json.decode
+local decode_json, match = json.decode, json.match
 local soft = fields.soft
 
 local M = {}
+
+-- What most chunks are: a piece of text or of thought, and nothing else.
+local PIECE = json.pattern {
+  id = "any", object = "any", created = "any", model = "any", system_fingerprint = "any",
+  service_tier = "any", provider = "any", obfuscation = "any", usage = "null",
+  choices = json.array { {
+    index = 1, logprobs = "null", finish_reason = "null", native_finish_reason = "null",
+    delta = {
+      content = 2, reasoning_content = 3, role = "any", refusal = "null", tool_calls = "null",
+      function_call = "null", reasoning = "null", audio = "null", annotations = "null",
+    },
+  } },
+}
 
 -- One choice: the blocks it has open, and what is known of its end.
 local function choice_state(index, ctx, emit)
@@ -162,6 +175,13 @@ local function choice_state(index, ctx, emit)
       tools = tools or calls.new(ctx, start, emit, choice)
       tools.add_legacy(legacy)
     end
+  end
+
+  --- The same for a chunk that is a PIECE.
+  function state.take_piece(text, thought)
+    if state.stopped then return end
+    if thought and thought ~= "" then on_thinking(thought) end
+    if text and text ~= "" then on_content(text) end
   end
 
   --- One choice of a chunk: reasoning, text, calls, then the end.
@@ -316,6 +336,12 @@ function M.new(ctx)
     out = {}
     if data == "[DONE]" then
       finish(true)
+      return out
+    end
+    local fine, index, text, thought = match(data, PIECE)
+    local known = fine and choices[index or 0]
+    if known and type(text or "") == "string" and type(thought or "") == "string" then
+      known.take_piece(text, thought)
       return out
     end
     local chunk = decode_json(data)

@@ -291,10 +291,10 @@ function M.new(ctx)
     send(encode(problems.encode("chat", event.error)))
   end
 
-  local function event(one)
+  local function event(one, into)
     local handle = on[one.type]
     if ended or not handle then return NOTHING end
-    out = {}
+    out = into or {}
     handle(one)
     return out
   end

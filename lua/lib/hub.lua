@@ -168,17 +168,27 @@ local function append(frames, more)
   return frames
 end
 
--- The way from IR events to the client's frames: sequencer (where needed) and encoder.
+-- The way from IR events to the client's frames: sequencer (where needed) and encoder.  Writes to
+-- the list it is given.  A stream has thousands of events, so lists are made once.
 local function writer(ctx)
   local encoder = ctx.of_client.encode_stream(ctx)
   local order = ctx.of_client.sequential and sequencer.new() or nil
-  return encoder, function(event)
-    if not order then return encoder.event(event) end
-    local ready = order.push(event)
-    if #ready == 1 then return encoder.event(ready[1]) end
-    local frames = {}
-    for i = 1, #ready do append(frames, encoder.event(ready[i])) end
-    return frames
+  local encode, ready = encoder.event, {}
+
+  local function write(event, frames)
+    local made = encode(event, frames)
+    if made ~= frames then append(frames, made) end
+  end
+
+  if not order then return encoder, write end
+  local push = order.push
+  return encoder, function(event, frames)
+    push(event, ready)
+    for i = 1, #ready do
+      local next = ready[i]
+      ready[i] = nil
+      write(next, frames)
+    end
   end
 end
 
@@ -193,7 +203,7 @@ function M.unfold(body, ctx)
     if not response then return nil, problem end
     local encoder, write = writer(ctx)
     local frames = {}
-    for _, event in ipairs(fold.unfold(response)) do append(frames, write(event)) end
+    for _, event in ipairs(fold.unfold(response)) do write(event, frames) end
     return append(frames, encoder.eof())
   end)
 end
@@ -267,12 +277,15 @@ function M.stream(ctx)
   local filter = restore.new(ctx)
   local held, committed, begun, done = {}, false, false, false
   local failure, usage
-  local events = {}
+  local events, pass = {}, filter.push
 
   local function emit(event, frames)
-    for i = #events, 1, -1 do events[i] = nil end
-    filter.push(event, events)
-    for i = 1, #events do append(frames, write(events[i])) end
+    pass(event, events)
+    for i = 1, #events do
+      local next = events[i]
+      events[i] = nil
+      write(next, frames)
+    end
     return frames
   end
 
@@ -288,7 +301,8 @@ function M.stream(ctx)
     failure, done = err, true
     if not committed and not begun then return frames end
     if not committed then err.phase = "pre" end
-    return append(frames, write { type = "error", error = err })
+    write({ type = "error", error = err }, frames)
+    return frames
   end
 
   local function before_commit(event, frames)

@@ -213,12 +213,6 @@ function M.stream(ctx)
     if close then close(state, event.final) end
   end
 
-  local function take()
-    local taken = frames
-    frames, count = {}, 0
-    return taken
-  end
-
   local plain = {
     start = true, usage = true, stop = true, ["end"] = true, error = true, block_start = true,
     block_stop = true,
@@ -226,22 +220,26 @@ function M.stream(ctx)
 
   return {
     --- @param event IrEvent
+    --- @param into Frame[]?  gets the frames instead of a new list
     --- @return Frame[]
-    event = function(event)
+    event = function(event, into)
+      frames = into or {}
+      count = #frames
       local handle = on[event.type]
       -- This dialect has one choice.
-      if not handle or finished or (event.choice or 0) ~= 0 then return take() end
+      if not handle or finished or (event.choice or 0) ~= 0 then return frames end
       if plain[event.type] then
         handle(event)
       else
         local state = blocks[event.idx + 1]
         if state then handle(event, state) end
       end
-      return take()
+      return frames
     end,
     eof = function()
+      frames, count = {}, 0
       if not finished then report(problems.truncated("responses", started and "mid" or "pre")) end
-      return take()
+      return frames
     end,
     --- The response object as it stands.
     response = function() return response.text() end,

@@ -7,6 +7,12 @@ local function model(id, name, created, context, output, thinking)
   }
 end
 
+-- Anthropic's own short name of a model, in no list.
+local function short(id, of)
+  of.id, of.upstream, of.hidden = id, of.id, true
+  return of
+end
+
 local M1, K200 = 1000000, 200000
 local BUDGET = { kind = "budget", min = 1024, max = 128000 }
 local BUDGET_OR_NONE = { kind = "budget", min = 1024, max = 128000, zero_ok = true }
@@ -39,6 +45,14 @@ return {
     model("claude-3-7-sonnet-20250219", "Claude 3.7 Sonnet", 1739923200, 128000, 8192, BUDGET),
     model("claude-3-5-haiku-20241022", "Claude 3.5 Haiku", 1729555200, 128000, 8192,
       { kind = "none" }),
+    short("claude-opus-4-5", model("claude-opus-4-5-20251101", "Claude 4.5 Opus", 1761955200, K200,
+      64000, BUDGET_OR_NONE)),
+    short("claude-haiku-4-5", model("claude-haiku-4-5-20251001", "Claude 4.5 Haiku", 1759276800, K200,
+      64000, BUDGET_OR_NONE)),
+    short("claude-sonnet-4-5", model("claude-sonnet-4-5-20250929", "Claude 4.5 Sonnet", 1759104000,
+      K200, 64000, BUDGET_OR_NONE)),
+    short("claude-opus-4-1", model("claude-opus-4-1-20250805", "Claude 4.1 Opus", 1754352000, K200,
+      32000, BUDGET)),
     -- Samples in older documents call it: it reaches the upstream, and is in no list.
     {
       id = "claude-3-5-sonnet-20241022", display_name = "Claude 3.5 Sonnet", created = 1729555200,

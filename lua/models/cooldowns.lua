@@ -3,12 +3,13 @@
 --- `seconds`: always that long.  `from` and `most`: doubled with each failure in a row.  `hinted`:
 --- a delay that the upstream gives counts instead.  `spares`: never the last one that is left.
 --- `wide`: all models of the credential, where others rest for one model unless the problem says so.
+--- `login`: a new login ends it, so it is not kept over a restart.
 
 local HALF_HOUR = 1800
 
 return {
-  unauthorized = { seconds = HALF_HOUR },
-  needs_login = { seconds = HALF_HOUR, wide = true },
+  unauthorized = { seconds = HALF_HOUR, login = true },
+  needs_login = { seconds = HALF_HOUR, wide = true, login = true },
   payment_required = { seconds = HALF_HOUR },
   forbidden = { seconds = HALF_HOUR },
   -- A web page of a guard before the API: its mood changes sooner than an account's rights.

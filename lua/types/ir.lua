@@ -43,7 +43,7 @@
 
 --- State of one client stream, in closures.
 ---@class StreamEncoder
----@field event fun(event: IrEvent): Frame[]
+---@field event fun(event: IrEvent, into: Frame[]?): Frame[]  may append to `into` and return it
 ---@field eof fun(): Frame[]
 
 ---@class Frame

@@ -91,6 +91,32 @@ function json.shape(options) end
 ---@return JsonError? err
 function json.decode(text, options) end
 
+--- Compiled form of a text, for json.match.  Compile once, at the top of a script.
+---@class JsonPattern: userdata
+
+--- What a text has to be: an integer is a string, number, boolean or null that match gives out at
+--- that place; `"any"` is any value, `"null"` null, `"=text"` that string; json.array of one form is
+--- an array of one such element, any other table an object with no members but these (they may be
+--- absent).
+---@alias JsonForm integer|string|table<string, JsonForm>|JsonForm[]
+
+--- For texts that come often and mostly in one form, such as deltas of a stream: no tables are made.
+---
+---     local DELTA = json.pattern { type = "=text", index = "any", text = 1 }
+---     local fine, text = json.match(data, DELTA)
+---@param form JsonForm
+---@return JsonPattern
+function json.pattern(form) end
+
+--- True and the values (nil for null and for what is absent) when the text has the pattern's form.
+--- False when it has another one, is not JSON, or holds something rare at a place (a number that is
+--- no integer, invalid UTF-8): then json.decode says more.
+---@param text string|RawJson
+---@param pattern JsonPattern
+---@return boolean fine
+---@return any ...
+function json.match(text, pattern) end
+
 --- The same value gives the same bytes: members in byte order of their names (objects decoded with
 --- `order`: in that order, then new ones sorted), no white space, RawJson as it is.  Only what must
 --- be is escaped; invalid UTF-8 becomes U+FFFD.  Floats are as short as reads back the same, without

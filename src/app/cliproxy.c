@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ static const double DEBOUNCE = 0.2;
 
 enum {
     KEEP_ALIVE_SECONDS = 10,
+    KEEPER_SECONDS = 10, // for calls of the keeper, at least, once the workers have ended
     TRACES_BYTES = 1024 * 1024,
     FIRST_SCAN_MS = 5000 // for reading auth-dir before the first request
 };
@@ -34,8 +36,7 @@ const char *cliproxy_build_date(void)
     return CLIPROXY_BUILD_DATE;
 }
 
-// --- stopping
-// --------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------------------
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -49,26 +50,36 @@ static void stop(struct cliproxy *p)
 {
     double seconds = p->draining ? 0 : p->drain_seconds;
 
-    if (!p->draining)
+    if (!p->draining) {
         log_info(p->log, "stopping: open streams have %.0f s to end", seconds);
+        if (*log_directory(p->log))
+            cliproxy_tell(p, "stopping when open requests have ended; a second signal ends "
+                             "them at once");
+    }
+    p->cut = p->draining;
     p->draining = true;
-    p->end_by = clock_mono() + seconds;
+    p->drain_by = clock_mono() + seconds;
+    keeper_drain(p->keeper); // what is not due for a request is not refreshed any more
     for (size_t i = 0; i < p->worker_count; i++)
         worker_drain(p->workers[i], seconds);
 }
 
-// A refresh under way may have made a new token: it is written down before the end.
+// A refresh under way may have used up the old token: the new one is written down before the end.
 static void on_keeper_end(uv_timer_t *timer)
 {
     struct cliproxy *p = timer->data;
 
-    if (keeper_busy(p->keeper) == 0 || clock_mono() >= p->end_by)
+    if (keeper_busy(p->keeper) == 0 || p->cut || clock_mono() >= p->end_by)
         uv_stop(&p->loop);
 }
 
 static void end_keeper(struct cliproxy *p)
 {
+    double least = clock_mono() + KEEPER_SECONDS;
+
     keeper_drain(p->keeper);
+    if (p->end_by == 0)
+        p->end_by = p->drain_by > least ? p->drain_by : least;
     uv_timer_start(&p->pause, on_keeper_end, 0, 20);
 }
 
@@ -131,8 +142,7 @@ static void on_worker_end(void *ctx)
     uv_async_send(&p->async);
 }
 
-// --- start
-// -----------------------------------------------------------------------------------------
+// --- start ---------------------------------------------------------------------------------------
 
 // Streams need two descriptors each; the soft limit is often 1024.
 static void raise_descriptor_limit(void)
@@ -215,6 +225,10 @@ static bool ports_are_free(struct cliproxy *p, struct buf *error)
         buf_puts(error, "cannot listen on ");
         listen_format(&p->plan.addresses[i], p->tls, error);
         buf_printf(error, ": %s", strerror(-result));
+        if (result == -EADDRINUSE)
+            buf_puts(error,
+                     "\nAnother program has the port, perhaps this one in another terminal; `port` "
+                     "chooses another.");
         return false;
     }
     return true;
@@ -352,8 +366,7 @@ struct cliproxy *cliproxy_new(const struct cliproxy_options *options, char *erro
     return NULL;
 }
 
-// --- run and end
-// -------------------------------------------------------------------------------------
+// --- run and end ---------------------------------------------------------------------------------
 
 static void announce(struct cliproxy *p)
 {
@@ -369,6 +382,11 @@ static void announce(struct cliproxy *p)
         buf_clear(&address);
         buf_puts(&address, "API server listening on ");
         listen_format(&p->plan.addresses[i], p->tls, &address);
+        cliproxy_tell(p, buf_cstr(&address));
+    }
+    if (*log_directory(p->log)) {
+        buf_clear(&address);
+        buf_printf(&address, "the log is in %s/main.log", log_directory(p->log));
         cliproxy_tell(p, buf_cstr(&address));
     }
     buf_deinit(&address);
@@ -388,7 +406,8 @@ static void on_accounts_late(uv_timer_t *timer)
 static void wait_for_accounts(struct cliproxy *p)
 {
     uv_timer_start(&p->pause, on_accounts_late, FIRST_SCAN_MS, 0);
-    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause))
+    while (accounts_version(p->accounts) == 0 && uv_is_active((uv_handle_t *)&p->pause) &&
+           !p->draining)
         uv_run(&p->loop, UV_RUN_ONCE);
     uv_timer_stop(&p->pause);
 }
@@ -400,6 +419,7 @@ int cliproxy_run(struct cliproxy *p)
     wait_for_accounts(p);
     p->running = true;
     p->workers_running = (int)p->worker_count;
+    p->local.last_seen = clock_mono(); // before anybody can call
     for (size_t i = 0; i < p->worker_count; i++) {
         if (!worker_start(p->workers[i])) {
             log_error(p->log, "cannot start a thread");
@@ -407,10 +427,8 @@ int cliproxy_run(struct cliproxy *p)
         }
     }
     announce(p);
-    if (p->options.password) {
-        p->local.last_seen = clock_mono();
+    if (p->options.password)
         uv_timer_start(&p->keep_alive, on_keep_alive, 1000, 1000);
-    }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     log_info(p->log, "stopped");
     log_flush(p->log);
@@ -441,6 +459,9 @@ static void close_loop(struct cliproxy *p)
     while (p->open_handles > 0 || (p->reload && !reload_closed(p->reload)) ||
            (p->watcher && !watcher_closed(p->watcher)) || (p->keeper && !keeper_closed(p->keeper)))
         uv_run(&p->loop, UV_RUN_ONCE);
+    // File work of tasks that have ended may still be with the thread pool, which comes back here.
+    if (p->keeper)
+        uv_run(&p->loop, UV_RUN_DEFAULT);
 }
 
 void cliproxy_free(struct cliproxy *p)

@@ -19,7 +19,9 @@ void cliproxy_tell_clients(struct cliproxy *p, const struct config *config)
 
     settings_summary(config, files->count, line, sizeof(line));
     credentials_unref(files);
-    cliproxy_tell(p, line);
+    // Once is enough where the log goes to the terminal.
+    if (*log_directory(p->log))
+        cliproxy_tell(p, line);
     log_info(p->log, "%s", line);
 }
 
@@ -144,6 +146,8 @@ void cliproxy_set_keeper_state(struct cliproxy *p, struct generation *g)
 
     g->keeper = NULL;
     keeper_set_state(p->keeper, state);
+    if (p->draining)
+        keeper_drain(p->keeper);
 }
 
 // Follows `auth-dir` where the configuration says it is now.

@@ -47,9 +47,10 @@ struct cliproxy {
     char local_key_path[LOCAL_KEY_PATH]; // of its key; "" without one
     uv_timer_t keep_alive, pause;
     struct listen_plan plan;
-    bool draining;
+    bool draining, cut; // a stop was asked for; a second one
     double drain_seconds;
-    double end_by; // clock_mono(); calls of the keeper under way end by then
+    double drain_by; // clock_mono(); when the drain ends
+    double end_by;   // when calls of the keeper under way end; 0: workers still serve
 };
 
 // --- cliproxy_changes.c ----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #include "app/explain_command.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,15 +14,15 @@
 #include "app/listen.h"
 #include "app/local_key.h"
 #include "app/reload.h"
+#include "net/local_get.h"
 #include "script/bundle.h"
 #include "script/command.h"
 
 enum {
     ANSWER_MAX = 64 * 1024 * 1024,
-    CONNECT_SECONDS = 3,
-    ANSWER_SECONDS = 15,
     PORTS_MAX = 16,
     ADDRESSES_MAX = LISTEN_ADDRESSES + 2,
+    PATH_MAX_BYTES = 1024,
     TEXT_SIZE = 2048
 };
 
@@ -94,60 +94,6 @@ struct address {
     bool six, loopback;
 };
 
-static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
-{
-    return buf_append(ctx, bytes, size * count) ? size * count : 0;
-}
-
-static void set_options(CURL *easy, const char *url, const struct address *to,
-                        const struct curl_slist *fields, struct buf *text, char *error)
-{
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)ANSWER_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, text);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
-    // The certificate names a public host; this connection does not leave the machine.
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    // A server bound to one address of this machine is reached from loopback all the same.
-    if (!to->loopback && !to->six)
-        curl_easy_setopt(easy, CURLOPT_INTERFACE, "host!127.0.0.1");
-}
-
-// One GET.  True when the answer is a 200; else `failure` says what was wrong.
-static bool get(const char *url, const struct address *to, const char *key, struct buf *text,
-                char *failure)
-{
-    char field[LOCAL_KEY_SIZE + 32], error[CURL_ERROR_SIZE] = "";
-    struct curl_slist *fields = NULL;
-    CURL *easy = curl_easy_init();
-    CURLcode result = CURLE_OUT_OF_MEMORY;
-    long status = 0;
-
-    snprintf(field, sizeof(field), "Authorization: Bearer %s", key);
-    fields = curl_slist_append(fields, field);
-    fields = curl_slist_append(fields, "Host: localhost");
-    if (easy && fields) {
-        buf_clear(text);
-        set_options(easy, url, to, fields, text, error);
-        result = curl_easy_perform(easy);
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    }
-    if (result != CURLE_OK)
-        snprintf(failure, TEXT_SIZE, "%s", *error ? error : curl_easy_strerror(result));
-    else if (status != 200)
-        snprintf(failure, TEXT_SIZE, "what listens there does not know the key (status %ld)",
-                 status);
-    curl_slist_free_all(fields);
-    curl_easy_cleanup(easy);
-    return result == CURLE_OK && status == 200;
-}
-
 static void add_address(struct address *all, size_t *count, const char *host, bool six,
                         bool loopback)
 {
@@ -178,7 +124,7 @@ static size_t find_addresses(const struct config *config, struct address all[ADD
             continue;
         if (in->sin_family == AF_INET)
             inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        else if (!IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+        else if (plan.loopback) // from another one no request would be local
             inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
         else
             continue;
@@ -202,11 +148,14 @@ static bool ask_port(const struct config *config, int port, const char *key, con
         const struct address *to = &all[i / 2];
         bool secure = i % 2 == 0 ? tls : !tls;
         char url[TEXT_SIZE], failure[TEXT_SIZE] = "";
+        struct local_get request = {.url = url, .bearer = key};
 
         snprintf(out->address, sizeof(out->address), to->six ? "%s://[%s]:%d" : "%s://%s:%d",
                  secure ? "https" : "http", to->host, port);
         snprintf(url, sizeof(url), "%s%s", out->address, path);
-        if (get(url, to, key, &out->text, failure))
+        // A server bound to one address of this machine is reached from loopback all the same.
+        request.from_loopback = !to->loopback && !to->six;
+        if (local_get(&request, &out->text, failure, sizeof(failure)))
             return true;
         if (i == 0)
             snprintf(out->failure, sizeof(out->failure), "%.128s: %.1800s", out->address, failure);
@@ -273,18 +222,30 @@ static bool ask_server(const struct config *config, const char *path, struct ans
     return false;
 }
 
-static bool make_path(const struct explain_options *options, char *path, size_t size)
+static void escape(struct buf *out, const char *text)
 {
-    const char *what = options->request ? options->request : options->model;
-    char *escaped = curl_easy_escape(NULL, what, 0);
-    bool fits = escaped && strlen(escaped) < TEXT_SIZE - 256;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
 
-    if (fits && options->request)
-        snprintf(path, size, "/v0/local/trace?id=%s", escaped);
-    else if (fits)
-        snprintf(path, size, "/v0/local/explain?model=%s&dialect=%s", escaped, options->dialect);
-    curl_free(escaped);
-    return fits;
+        if (isalnum(c) || strchr("-._~", c))
+            buf_putc(out, (char)c);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+// What to ask for.  False when a name is too long.
+static bool make_path(const struct explain_options *options, struct buf *path)
+{
+    if (options->request) {
+        buf_puts(path, "/v0/local/trace?id=");
+        escape(path, options->request);
+    } else {
+        buf_puts(path, "/v0/local/explain?model=");
+        escape(path, options->model);
+        buf_printf(path, "&dialect=%s", options->dialect);
+    }
+    return !path->overflow && buf_cstr(path);
 }
 
 // --- printing ----------------------------------------------------------------------------------
@@ -361,13 +322,14 @@ static int explain_alone(struct config *config, const struct explain_options *op
 int explain_command(struct config *config, bool broken, const struct explain_options *options)
 {
     struct answer answer = {.failure = ""};
-    char path[TEXT_SIZE];
+    struct buf path;
     int code = 1;
 
     buf_init(&answer.text, ANSWER_MAX);
-    if (!make_path(options, path, sizeof(path)))
+    buf_init(&path, PATH_MAX_BYTES);
+    if (!make_path(options, &path))
         fprintf(stderr, "the name is too long\n");
-    else if (ask_server(config, path, &answer))
+    else if (ask_server(config, path.data, &answer))
         code = print_answer(config, options, &answer);
     else if (options->request)
         fprintf(stderr, "only a running server knows its requests: %s\n", answer.failure);
@@ -377,5 +339,6 @@ int explain_command(struct config *config, bool broken, const struct explain_opt
     else
         code = explain_alone(config, options, answer.failure);
     buf_deinit(&answer.text);
+    buf_deinit(&path);
     return code;
 }

@@ -1,6 +1,7 @@
 #include "app/local_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static int write_key(const char *path, const char *key)
 
     snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
     len = snprintf(line, sizeof(line), "%s\n", key);
-    fd = mkstemp(temp); // 0600
+    fd = mkostemp(temp, O_CLOEXEC); // 0600
     if (fd < 0)
         return -errno;
     if (write(fd, line, (size_t)len) != len)

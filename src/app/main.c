@@ -1,9 +1,11 @@
 // main.c - the program: a thin user of cliproxy.h.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cliproxy.h"
 #include "app/command_line.h"
@@ -81,6 +83,8 @@ static int run_command(const struct command_line *line)
         code = login_command(config, line);
     else if (line->command == COMMAND_TRANSLATE)
         code = translate_command(config, &line->translate);
+    else if (!line->config && access(config_file(line), F_OK) != 0)
+        printf("there is no %s here: every setting has its default\n", config_file(line));
     else
         printf("%s is fine\n", config_file(line));
     config_unref(config);
@@ -150,12 +154,27 @@ static int serve(const struct command_line *line)
     return code;
 }
 
+// Whoever starts us may have closed standard descriptors.  Their numbers must not go to files and
+// sockets, where a line of the log would end up.
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line;
     struct buf warnings;
-    int code = command_line_parse(argc, argv, &line);
+    int code;
 
+    fill_standard_descriptors();
+    code = command_line_parse(argc, argv, &line);
     if (code != 0)
         return code;
     if (line.command == COMMAND_HELP) {

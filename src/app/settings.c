@@ -87,7 +87,9 @@ bool settings_tls(const struct config *config, SSL_CTX **tls, struct buf *error)
         return true;
     cert = config_expand_path(config, "tls.cert");
     key = config_expand_path(config, "tls.key");
-    if (cert && key)
+    if (cert && key && (!*cert || !*key))
+        snprintf(message, sizeof(message), "tls.enable needs tls.cert and tls.key");
+    else if (cert && key)
         *tls = tls_context_new(cert, key, message, sizeof(message));
     free(cert);
     free(key);

@@ -70,6 +70,14 @@ static void on_exchange_end(void *ctx, struct script_state *state, bool script_f
     w->trimmed = false;
 }
 
+// The sanitizers replace malloc; glibc's own would be set up here, by two threads at once.
+static void trim_heap(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    malloc_trim(0);
+#endif
+}
+
 // Gives memory back after a while without requests.
 static void on_trim(uv_timer_t *timer)
 {
@@ -78,7 +86,7 @@ static void on_trim(uv_timer_t *timer)
     if (!w->busy && !w->trimmed && !w->closing) {
         state_collect(w->states.current);
         upstream_trim(w->upstream);
-        malloc_trim(0);
+        trim_heap();
         w->trimmed = true;
     }
     w->busy = false;
@@ -251,8 +259,11 @@ fail:
 
 bool worker_start(struct worker *w)
 {
-    w->started = uv_thread_create(&w->thread, run, w) == 0;
-    return w->started;
+    w->started = true; // the thread looks at it
+    if (uv_thread_create(&w->thread, run, w) == 0)
+        return true;
+    w->started = false;
+    return false;
 }
 
 void worker_set_state(struct worker *w, struct script_state *state,

@@ -230,6 +230,11 @@ bool log_configure(struct log *log, const struct log_options *options)
     return true;
 }
 
+const char *log_directory(const struct log *log)
+{
+    return log->directory;
+}
+
 // --- lines -----------------------------------------------------------------------------------
 
 bool log_enabled(const struct log *log, enum log_level level)

@@ -30,6 +30,10 @@ void log_free(struct log *log);
 // neither directory can be written.
 bool log_configure(struct log *log, const struct log_options *options);
 
+// The directory that main.log is written in, "" while lines go to stdout.  Not while another thread
+// may configure.
+const char *log_directory(const struct log *log);
+
 bool log_enabled(const struct log *log, enum log_level level);
 
 // Writes one line.  `request_id` may be NULL, `origin` is `file:line`.  A NULL log swallows it.

@@ -255,7 +255,7 @@ static const struct config_rule root_members[] = {
     MAP("tls", tls),
     MAP("pprof", pprof),
     BOOL("commercial-mode", "false"),
-    INT("logs-max-total-size-mb", "0", 0, 1e9),
+    INT("logs-max-total-size-mb", "200", 0, 1e9),
     INT("error-logs-max-files", "10", 0, 1e6),
     INT("redis-usage-queue-retention-seconds", "60", 0, 3600),
     BOOL("force-model-prefix", "false"),

@@ -23,7 +23,10 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 
 static void explain(char *error, size_t error_size, const char *what, const char *path)
 {
-    const char *why = ERR_reason_error_string(ERR_peek_last_error());
+    // The first error is the cause, later ones are what became of it.
+    unsigned long first = ERR_peek_error();
+    const char *why =
+        ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first)) : ERR_reason_error_string(first);
 
     snprintf(error, error_size, "%s %s: %s", what, path, why ? why : "cannot be used");
     ERR_clear_error();

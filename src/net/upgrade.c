@@ -262,6 +262,11 @@ static void finish(struct connection *c)
     connection_mark_dirty(c);
 }
 
+bool upgrade_is_open(const struct upgrade *u)
+{
+    return u->closing_since == 0 && u->c->phase <= PHASE_UPGRADED;
+}
+
 static void put_close(struct upgrade *u, enum websocket_status status, const char *reason)
 {
     websocket_put_close(&u->c->out, status, reason);
@@ -342,7 +347,7 @@ bool upgrade_send(struct upgrade *u, const char *text, size_t n)
     char *to;
     size_t head;
 
-    if (u->closing_since > 0 || c->phase == PHASE_CLOSED || c->phase == PHASE_LAST)
+    if (!upgrade_is_open(u))
         return false;
     to = buf_reserve(&c->out, WEBSOCKET_HEAD_MAX + n);
     if (!to)
@@ -356,7 +361,7 @@ bool upgrade_send(struct upgrade *u, const char *text, size_t n)
 
 bool upgrade_writable(const struct upgrade *u)
 {
-    return u->closing_since == 0 && !u->c->blocked;
+    return upgrade_is_open(u) && !u->c->blocked;
 }
 
 void upgrade_writable_again(struct connection *c)
@@ -374,7 +379,7 @@ void upgrade_keep(struct upgrade *u, bool at_work)
 
 void upgrade_close(struct upgrade *u, enum websocket_status status, const char *reason)
 {
-    if (u->closing_since > 0 || u->c->phase == PHASE_CLOSED || u->c->phase == PHASE_LAST)
+    if (!upgrade_is_open(u))
         return;
     u->closing_since = clock_mono();
     u->status = status;

@@ -41,6 +41,10 @@ struct upgrade *upgrade_accept(struct server_request *req, const char *fields, s
                                const struct upgrade_limits *limits,
                                const struct upgrade_handler *handler);
 
+// False from the first close frame on, whoever sent it: nothing can be sent then, and no message
+// will come, though on_close() may take a while.
+bool upgrade_is_open(const struct upgrade *u);
+
 // Queues a text message (UTF-8, not checked).  False without memory, or when it is closing.
 bool upgrade_send(struct upgrade *u, const char *text, size_t n);
 

@@ -3,6 +3,7 @@
 // The browser is a process of its own that outlives us: it is started by a child that ends at once.
 // No shell is involved; the address is one argument.
 
+#include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
@@ -67,8 +68,9 @@ static bool start(const char *path, const char *name, const char *url)
             become(path, name, url);
         _exit(0);
     }
-    while (child > 0 && waitpid(child, &status, 0) < 0)
-        ; // interrupted
+    // Where SIGCHLD is ignored, which is inherited, the child has gone without us.
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
     return child > 0;
 }
 

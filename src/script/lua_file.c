@@ -34,6 +34,8 @@ struct file_work {
 
 static void free_work(struct file_work *w)
 {
+    if (w->content.len > 0)
+        explicit_bzero(w->content.data, w->content.len); // a token, maybe
     buf_deinit(&w->content);
     free(w->path);
     free(w);
@@ -211,8 +213,7 @@ static int l_file_remove(lua_State *L)
     return l_start_work(L, REMOVE, luaL_checkstring(L, 1), 1, NULL, 0);
 }
 
-// --- locks
-// -----------------------------------------------------------------------------------------
+// --- locks ---------------------------------------------------------------------------------------
 
 static const char LOCK_TYPE[] = "file.lock";
 
@@ -232,7 +233,7 @@ static int l_file_try_lock(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"close", l_lock_close}, {0}};
     const char *path = luaL_checkstring(L, 1);
-    int *fd = lua_newuserdatauv(L, sizeof(*fd), 0);
+    int *fd = lua_newuserdatauv(L, sizeof(*fd), 0), failure;
 
     *fd = -1;
     if (luaL_newmetatable(L, LOCK_TYPE)) {
@@ -249,8 +250,13 @@ static int l_file_try_lock(lua_State *L)
         return l_push_failure(L, "io", "%s: %s", path, strerror(errno));
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return 1;
-    return errno == EWOULDBLOCK ? l_push_failure(L, "busy", "%s is locked", path)
-                                : l_push_failure(L, "io", "%s: %s", path, strerror(errno));
+    // Who waits for a lock tries often: the descriptor must not wait for the collector.
+    failure = errno;
+    close(*fd);
+    *fd = -1;
+    return failure == EWOULDBLOCK
+               ? l_push_failure(L, "busy", "%s is locked", path)
+               : l_push_failure(L, "io", "%s: %s", path, strerror(failure));
 }
 
 int luaopen_file(lua_State *L)

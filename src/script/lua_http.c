@@ -176,9 +176,9 @@ static int l_http_start(lua_State *L)
         at += strlen(at) + 1;
     }
     fields[count] = NULL;
-    if (c && *c->secret)
-        r->secret = strdup(c->secret);
     response_start(r, task_of(L), s->host->upstream, &request);
+    if (r->transfer && c && *c->secret)
+        r->secret = strdup(c->secret); // goes with the transfer
     if (s->scratch.len)
         explicit_bzero(s->scratch.data, s->scratch.len);
     return r->transfer ? 1 : luaL_error(L, "out of memory");

@@ -17,7 +17,7 @@ struct raw {
 const char json_ordered = 0;
 
 // The addresses of these are the registry's keys.
-static const char marks[JSON_SHAPE_META + 1] = {0};
+static const char marks[JSON_PATTERN_META + 1] = {0};
 
 void l_json_push(lua_State *L, enum json_mark mark)
 {
@@ -371,6 +371,8 @@ int luaopen_json(lua_State *L)
                                          {"type", l_type},
                                          {"decode", l_json_decode},
                                          {"shape", l_json_shape},
+                                         {"pattern", l_json_pattern},
+                                         {"match", l_json_match},
                                          {"encode", l_json_encode},
                                          {"keys", l_json_keys},
                                          {"peek", l_json_peek},
@@ -387,6 +389,7 @@ int luaopen_json(lua_State *L)
     l_make_meta(L, "json.array", none, &marks[JSON_ARRAY_META]);
     l_make_meta(L, "json.object", none, &marks[JSON_OBJECT_META]);
     l_make_meta(L, "json.shape", none, &marks[JSON_SHAPE_META]);
+    l_make_meta(L, "json.pattern", none, &marks[JSON_PATTERN_META]);
     l_make_meta(L, "json.error", error, NULL);
     luaL_newlib(L, functions);
     lua_pushlightuserdata(L, NULL);

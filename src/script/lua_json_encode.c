@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/json_scan.h"
 #include "script/lua_json.h"
 #include "script/lua_json_parts.h"
 
@@ -300,6 +301,21 @@ void l_json_encode_value(lua_State *L, struct json_work *w, struct buf *out, int
     lua_pop(L, 1);
 }
 
+// Pushes a string that needs nothing but quotes: most texts of a stream are such.
+static bool l_quote_plain(lua_State *L)
+{
+    char quoted[256];
+    size_t len;
+    const char *text = lua_tolstring(L, 1, &len);
+
+    if (len > sizeof(quoted) - 2 || json_plain_run(text, text + len) != text + len)
+        return false;
+    quoted[0] = quoted[len + 1] = '"';
+    memcpy(quoted + 1, text, len);
+    lua_pushlstring(L, quoted, len + 2);
+    return true;
+}
+
 // json.encode(value) -> string; raises when a value has no JSON form
 int l_json_encode(lua_State *L)
 {
@@ -307,6 +323,8 @@ int l_json_encode(lua_State *L)
 
     luaL_checkany(L, 1);
     lua_settop(L, 1);
+    if (lua_type(L, 1) == LUA_TSTRING && l_quote_plain(L))
+        return 1;
     w = l_json_work(L);
     l_json_encode_value(L, w, &w->text, 1);
     lua_pushlstring(L, w->text.data, w->text.len);

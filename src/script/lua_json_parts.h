@@ -32,7 +32,14 @@ struct json_work {
 struct json_work *l_json_work(lua_State *L);
 
 // Push what is registered under one of these marks (all are tables but JSON_WORK).
-enum json_mark { JSON_WORK, JSON_RAW_META, JSON_ARRAY_META, JSON_OBJECT_META, JSON_SHAPE_META };
+enum json_mark {
+    JSON_WORK,
+    JSON_RAW_META,
+    JSON_ARRAY_META,
+    JSON_OBJECT_META,
+    JSON_SHAPE_META,
+    JSON_PATTERN_META
+};
 void l_json_push(lua_State *L, enum json_mark mark);
 
 // In the metatable of an object that remembers its order; the names are in its array part.
@@ -55,6 +62,8 @@ const char *l_json_check_text(lua_State *L, int arg, size_t *len);
 
 int l_json_decode(lua_State *L);
 int l_json_shape(lua_State *L);
+int l_json_pattern(lua_State *L);
+int l_json_match(lua_State *L);
 int l_json_encode(lua_State *L);
 int l_json_keys(lua_State *L);
 int l_json_peek(lua_State *L);

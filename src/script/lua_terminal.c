@@ -1,7 +1,8 @@
 // lua_terminal.c - the module `terminal`, see lua/types/login.lua.
 //
 // Standard input is looked at while a script waits for a line.  It is opened once more for that:
-// polling makes it non-blocking, and what we were given is shared with the shell.
+// polling makes it non-blocking, and what we were given is shared with the shell.  A socket cannot
+// be opened again: it is set back in the end.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ enum { INPUT_MAX = 256 * 1024, PIECE = 4096 };
 struct input {
     uv_poll_t *poll; // NULL: reading does not wait (a file), or was not needed yet
     int fd;
+    int flags; // of standard input, to be set back; -1: they were left alone
     struct wait wait;
     struct buf text;
     bool opened, ended;
@@ -63,17 +65,33 @@ static void on_closed(uv_handle_t *handle)
     free(handle);
 }
 
-// Files, and what cannot be opened a second time, are read as they are.
-static void open_input(struct input *in, uv_loop_t *loop)
+// A descriptor that can be polled; negative for files, where reading does not wait.
+static int pollable(int *flags)
 {
     struct stat st;
     int fd = -1;
 
+    if (fstat(STDIN_FILENO, &st) < 0)
+        return -1;
+    if (isatty(STDIN_FILENO))
+        fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        fd = open("/dev/stdin", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && !S_ISREG(st.st_mode)) {
+        *flags = fcntl(STDIN_FILENO, F_GETFL);
+        fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    }
+    return fd;
+}
+
+static void open_input(struct input *in, uv_loop_t *loop)
+{
+    int fd;
+
     in->opened = true;
     in->fd = STDIN_FILENO;
-    if (fstat(STDIN_FILENO, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
-        fd =
-            open(isatty(STDIN_FILENO) ? "/dev/tty" : "/dev/stdin", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    in->flags = -1;
+    fd = pollable(&in->flags);
     if (fd < 0)
         return;
     in->poll = calloc(1, sizeof(*in->poll));
@@ -94,6 +112,8 @@ static int l_input_gc(lua_State *L)
     wait_deinit(&in->wait);
     if (in->poll) {
         uv_close((uv_handle_t *)in->poll, on_closed);
+        if (in->flags >= 0)
+            fcntl(in->fd, F_SETFL, in->flags);
         close(in->fd);
     }
     in->poll = NULL;

@@ -156,7 +156,7 @@ void session_take_call(struct session_call *c)
 {
     struct session *s = c->session;
 
-    if (!s->upgrade) {
+    if (!s->upgrade || !upgrade_is_open(s->upgrade)) {
         session_call_end(c);
         return;
     }

@@ -1,5 +1,4 @@
 """Fixtures: each test owns its proxy, its upstream and its folder."""
-import json
 import os
 import sys
 
@@ -128,18 +127,3 @@ def make_login():
     yield make
     for login in made:
         login.close()
-
-
-@pytest.fixture
-def make_with_accounts(make_proxy, hosts):
-    """A proxy with an auth-dir, whose files are given by name, in the world of `hosts`."""
-    def make(files=None, start=True, **config):
-        proxy = make_proxy({}, start=False, **hosts.env())
-        proxy.auths = proxy.folder / "auths"
-        proxy.auths.mkdir(mode=0o700)
-        proxy.write_config({"auth-dir": str(proxy.auths), "mock": False, **config})
-        for name, document in (files or {}).items():
-            (proxy.auths / name).write_text(
-                document if isinstance(document, str) else json.dumps(document))
-        return proxy.start() if start else proxy
-    return make

@@ -194,10 +194,11 @@ def test_another_account_serves_while_one_cannot_be_refreshed(make, hosts, auths
         assert text(ask(proxy)) == "hello b@example.com"
 
 
-def test_a_stop_waits_for_the_answer_of_a_refresh(make, hosts, auths):
+@pytest.mark.parametrize("drain", [30, 0])
+def test_a_stop_waits_for_the_answer_of_a_refresh(make, hosts, auths, drain):
     acme = Acme(hosts)
     write(auths, "a.json", acme.add("a@example.com", expired=EXPIRED))
-    proxy = make(lead="3600")
+    proxy = make(lead="3600", config={"limits": {"drain-seconds": drain}})
     stopping = threading.Event()
     original = acme.token
 

@@ -1,6 +1,9 @@
 """The command line."""
 import json
+import os
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -175,3 +178,27 @@ def test_translate_prints_the_body_and_what_is_lost(tmp_path):
 def test_translate_refuses_what_it_cannot_read(tmp_path):
     assert translate(tmp_path, "{bad", "--from", "chat", "--to", "gemini").returncode == 1
     assert translate(tmp_path, "{}", "--from", "nothing", "--to", "gemini").returncode == 2
+
+
+def test_closed_standard_descriptors_are_not_given_to_files_and_sockets(make_proxy):
+    proxy = make_proxy({"api-keys": []}, start=False)
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh",
+         *runner.command("--config", str(proxy.config_path))],
+        cwd=proxy.folder, env=runner.environment(proxy.folder))
+    try:
+        deadline = time.monotonic() + runner.START_SECONDS
+        while True:
+            try:
+                assert proxy.get("/healthz").status == 200
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+        standard = [os.readlink(f"/proc/{process.pid}/fd/{n}") for n in range(3)]
+        assert standard == ["/dev/null"] * 3
+        process.terminate()
+        assert process.wait(runner.STOP_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()

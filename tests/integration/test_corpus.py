@@ -15,6 +15,7 @@ PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "anthropi
 # In its own dialect a body's bytes go through.
 RECORDED = [(dialect, path.stem, lane) for dialect in DIALECTS
             for path in sorted((FIXTURES / dialect).glob("*.json"))
+            if not path.stem.startswith("error_")
             for lane, (kind, _) in lanes.LANES.items() if kind != dialect]
 
 

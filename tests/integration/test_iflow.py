@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from support.chat_vendors import IFlow, file_of, stamp
+from support.chat_vendors import IFlow, stamp
+from support.logged_in import file_of, no_secrets
 from support.login import visit
 from support.proxy import eventually, free_port
 from support.vendors import EMAIL, FIXTURES, recorded
@@ -33,11 +34,6 @@ def account(vendor, expires=48 * 3600, **members):
             "type": "iflow", **members}
 
 
-def no_secrets(vendor, *texts):
-    secrets = vendor.tokens.issued | {"cookie-secret"}
-    assert not [t for t in secrets if any(t in text for text in texts)]
-
-
 @pytest.mark.smoke
 def test_a_login_in_the_browser_then_requests(make, make_login, vendor):
     proxy, port = make(start=False), free_port()
@@ -59,7 +55,7 @@ def test_a_login_in_the_browser_then_requests(make, make_login, vendor):
     assert proxy.chat(MODEL, tools=[]).json()["choices"][0]["message"]["content"] == "Hello"
     with proxy.stream(MODEL) as stream:
         assert stream.text() == "Hello"
-    no_secrets(vendor, text, proxy.log)
+    no_secrets(proxy, vendor, text)
 
 
 def test_a_refusal_leads_to_iflows_own_page(make, make_login, vendor):
@@ -80,7 +76,7 @@ def test_a_login_with_the_browsers_cookie(make, make_login, vendor):
     saved = file_of(proxy, name)
     assert saved["cookie"] == vendor.COOKIE and saved["api_key"] == vendor.key
     assert set(saved) == {"api_key", "cookie", "email", "expired", "last_refresh", "type"}
-    no_secrets(vendor, text)
+    no_secrets(proxy, vendor, text)
     again = make_login(proxy, "--iflow-cookie", stdin=vendor.COOKIE + "\n").wait(1)
     assert "in use already" in again
     for cookie in ("nothing\n", "BXAuth=wrong;\n"):
@@ -100,7 +96,7 @@ def test_an_expired_token_is_refreshed_and_the_key_read_again(make, vendor):
     saved = file_of(proxy, "iflow-a.json")
     assert saved["api_key"] == vendor.key and saved["note"] == "mine"
     assert saved["refresh_token"] == vendor.tokens.refresh and saved["email"] == EMAIL
-    no_secrets(vendor, proxy.log)
+    no_secrets(proxy, vendor)
 
 
 def test_a_key_that_is_refused_inside_a_200_is_renewed_once(make, vendor):

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from support.chat_vendors import Qwen, stamp
+from support.logged_in import no_secrets
 from support.proxy import eventually
 from support.upstream import chat_reply, reply
 from support.vendors import FIXTURES, recorded
@@ -30,10 +31,6 @@ def account(vendor, expires=6 * 3600, **members):
     return {"access_token": vendor.tokens.access, "refresh_token": vendor.tokens.refresh,
             "last_refresh": stamp(expires - 6 * 3600), "resource_url": vendor.place,
             "email": "someone@example.com", "type": "qwen", "expired": stamp(expires), **members}
-
-
-def no_secrets(vendor, *texts):
-    assert not [t for t in vendor.tokens.issued if any(t in text for text in texts)]
 
 
 @pytest.mark.smoke
@@ -65,7 +62,7 @@ def test_a_login_with_a_device_code_then_requests(make, make_login, vendor):
         "messages": [{"role": "user", "content": "hi"}]}, {"anthropic-version": "2023-06-01"})
     assert answer.json()["content"][0]["text"] == "Hello"
     assert vendor.chat.last.json()["messages"][0] == {"role": "system", "content": "Be kind."}
-    no_secrets(vendor, text, proxy.log)
+    no_secrets(proxy, vendor, text)
 
 
 def test_the_account_is_named_at_the_terminal(make, make_login, vendor):
@@ -108,7 +105,7 @@ def test_an_expired_token_is_refreshed_before_it_is_used(make, vendor):
     with proxy.stream(MODEL) as stream:
         assert stream.text() == "Hello"
     assert vendor.tokens.refreshes == 1
-    no_secrets(vendor, proxy.log)
+    no_secrets(proxy, vendor)
 
 
 def test_a_token_that_is_refused_is_refreshed_once(make, vendor):
@@ -127,7 +124,7 @@ def test_a_revoked_login_is_reported_and_not_tried_again(make, vendor):
         proxy.chat(MODEL)
     assert vendor.tokens.refreshes == 1 and not vendor.chat.requests
     proxy.wait_for_log("invalid_grant")
-    no_secrets(vendor, proxy.log, answer.text)
+    no_secrets(proxy, vendor, answer.text)
 
 
 def test_that_the_free_service_is_over_is_told(make, vendor):

@@ -211,7 +211,8 @@ test("after a failure requests wait a moment, the background five minutes", func
   accounts.scan()
   answer = function() return nil, { message = "503" } end
   same(refresh(state, "a.json"), { failed = "503" })
-  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  same(refresh(state, "a.json"), { failed = "503" })
+  same(asked, 1)
   state.now = state.now + 11
   same(refresh(state, "a.json"), { failed = "503" })
   renewal.tick()
@@ -219,6 +220,95 @@ test("after a failure requests wait a moment, the background five minutes", func
   state.now = state.now + 301
   renewal.tick()
   same(state.posted[1][1], "background")
+end)
+
+test("who changes a file while it is refreshed loses nothing", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", note = "old" })
+  accounts.scan()
+  local looks, serial = true, 1
+  local function edited(document)
+    answer = function()
+      put("a.json", document)
+      if looks then accounts.scan() end
+      serial = serial + 1
+      return { access_token = "t" .. serial, refresh_token = "r" .. serial }
+    end
+    local result = refresh(state, "a.json")
+    return result, json.decode(files["auths/a.json"])
+  end
+  for _, seen in ipairs { true, false } do
+    looks = seen
+    put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1", note = "old" })
+    accounts.scan()
+    local result, saved = edited { type = "acme", refresh_token = "r1", access_token = "t1", note = "new",
+      disabled = true }
+    same(result, { refreshed = true })
+    same({ saved.note, saved.disabled, saved.refresh_token }, { "new", true, "r" .. serial })
+    -- Half written: what was there before is what counts.
+    result, saved = edited '{"type":"acme","note":'
+    same(result, { refreshed = true })
+    same({ saved.note, saved.access_token }, { "new", "t" .. serial })
+    -- Another login.
+    result, saved = edited { type = "acme", refresh_token = "theirs", access_token = "t0" }
+    same(result, { adopted = true })
+    same({ saved.refresh_token, published[1].secret }, { "theirs", "t0" })
+  end
+end)
+
+test("a file that is removed while it is refreshed does not come back", function()
+  local state = reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  answer = function()
+    files["auths/a.json"] = nil
+    return { access_token = "t2", refresh_token = "r2" }
+  end
+  same(refresh(state, "a.json"), { failed = "its file was removed" })
+  same(files["auths/a.json"], nil)
+  -- Nobody has noticed yet.
+  same(refresh(state, "a.json"), { failed = "its file was removed" })
+  same(asked, 1)
+end)
+
+test("files may have any name", function()
+  local state = reset()
+  answer = function() return { access_token = "t2", refresh_token = "r2" } end
+  for _, name in ipairs { "a@b.json.com.json", "#1.JSON", "a.json#b.json" } do
+    put(name, { type = "acme", refresh_token = "r1", access_token = "t1" })
+    accounts.scan()
+    same({ name, refresh(state, name) }, { name, { refreshed = true } })
+  end
+end)
+
+test("a new login ends what was held against the old one, wherever the file was meanwhile", function()
+  local state = reset()
+  local cooldowns = require "core.cooldowns"
+  local function rest()
+    local candidate = { credential = { id = "a.json", entry = {} }, cool = "cool:a.json:m",
+      level = "level:a.json:m" }
+    cooldowns.failed(candidate, "needs_login", {}, state.now, "401")
+    same(#cooldowns.describe "a.json", 1)
+  end
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  accounts.scan()
+  rest()
+  local function away_and_back(token)
+    files["auths/a.json"] = nil
+    accounts.scan()
+    state.now = state.now + 2
+    accounts.scan()
+    put("a.json", { type = "acme", refresh_token = token, access_token = "t" .. token })
+    accounts.scan()
+    return #cooldowns.describe "a.json"
+  end
+  same(away_and_back "r1", 1)
+  same(away_and_back "r2", 0)
+  -- A token that we have renewed is no new login.
+  rest()
+  answer = function() return { access_token = "t5", refresh_token = "r5" } end
+  refresh(state, "a.json")
+  same({ away_and_back "r5", away_and_back "r6" }, { 1, 0 })
 end)
 
 test("a full disk loses no token: it serves from memory and is written later", function()
@@ -230,6 +320,10 @@ test("a full disk loses no token: it serves from memory and is written later", f
   same(refresh(state, "a.json"), { refreshed = true })
   same(published[1].secret, "t2")
   accounts.scan(true)
+  same(published[1].secret, "t2")
+  -- A refusal later on is no reason to go back to what the disk has.
+  answer = function() return nil, { message = "503" } end
+  same(refresh(state, "a.json"), { failed = "503" })
   same(published[1].secret, "t2")
   refuse_writes = false
   renewal.tick()
@@ -410,7 +504,7 @@ test("a new token that is used up at once is not asked for again by every reques
     return { access_token = "n" .. count, expired = modules.timer.wall() + 5 }
   end
   same(refresh(state, "a.json"), { refreshed = true })
-  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  same(refresh(state, "a.json"), { failed = "the last refresh was a moment ago" })
   state.now = state.now + 5
   same(refresh(state, "a.json"), { refreshed = true })
   same(count, 2)
@@ -423,7 +517,7 @@ test("the time that an authorization server asks for is kept by requests, too", 
   answer = function() return nil, { message = "429", retry_after = 60 } end
   refresh(state, "a.json")
   state.now = state.now + 59
-  same(refresh(state, "a.json"), { failed = "the last refresh failed a moment ago" })
+  same(refresh(state, "a.json"), { failed = "429" })
   state.now = state.now + 2
   same(refresh(state, "a.json"), { failed = "429" })
 end)

@@ -209,6 +209,39 @@ end)
 
 -- peek, get, splice -------------------------------------------------------------------------------
 
+local DELTA = json.pattern {
+  type = "=delta", index = "any", usage = "null", choices = json.array { { n = 2, delta = { content = 1, role = "any" } } },
+}
+
+test("match gives the values of a text that has the form", function()
+  local function matched(text) return { json.match(text, DELTA) } end
+  same(matched '{"type":"delta","index":{"a":[1]},"choices":[{"n":7,"delta":{"content":" hi"}}],"usage":null}',
+    { true, " hi", 7 })
+  same(matched ' {"choices" : [ { "delta" : { "role" : null , "content" : "\\u00e9\\n" } } ] } ', { true, "é\n" })
+  same(matched '{"choices":[{"n":true,"delta":{"content":null}}]}', { true, nil, true })
+  same(matched "{}", { true })
+  same({ json.match(json.raw '{"type":"delta"}', DELTA) }, { true })
+end)
+
+test("match refuses any other form, and what is not JSON", function()
+  for _, text in ipairs {
+    "", "null", "[]", "7", '"delta"', "{", '{"type":"other"}', '{"type":7}', '{"more":1}', '{"usage":{}}', '{"choices":[]}',
+    '{"choices":[{},{}]}', '{"choices":[7]}', '{"choices":{}}', '{"choices":[{"delta":{"tool_calls":[]}}]}',
+    '{"choices":[{"delta":{"content":[]}}]}', '{"choices":[{"n":1.5}]}', '{"choices":[{"delta":{"content":"\xff"}}]}',
+    '{"type":"delta"}x', '{"type":"delta",}', '{"choices":[{"delta":{"content":"\\u12"}}]}', '{"ty\\u0070e":"delta"}',
+  } do same({ text, json.match(text, DELTA) }, { text, false }) end
+end)
+
+test("a pattern that says nonsense is refused", function()
+  for _, form in ipairs { { 7 }, { a = true }, { a = "some" }, { a = 0 }, { a = 17 }, { a = json.array {} }, { a = json.array { 1, 2 } } } do
+    assert(not pcall(json.pattern, form))
+  end
+  local deep = {}
+  deep.a = deep
+  assert(not pcall(json.pattern, deep))
+  assert(not pcall(json.match, "{}", json.shape {}))
+end)
+
 test("peek reads top-level members in one pass", function()
   same({ json.peek('{"model":"m\\n","stream":true,"n":1,"x":null,"o":{"a": 1}}', "model", "stream", "n", "x", "none") },
     { true, "m\n", true, 1, json.null, nil })

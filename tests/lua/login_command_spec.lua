@@ -114,6 +114,15 @@ test("a busy port has a code of its own", function()
   same(said "in use", true)
 end)
 
+test("a port that may not be taken is an ordinary failure", function()
+  reset()
+  local open = modules.listener.open
+  modules.listener.open = function() return nil, { code = "refused", message = "port 80: denied" } end
+  local code = run { flag = "fake-login", port = "80" }
+  modules.listener.open = open
+  same({ code, said "port 80: denied" }, { 1, true })
+end)
+
 test("time passes with signs of life, and then it is over", function()
   local state = reset()
   same(run { flag = "fake-login" }, 1)
@@ -143,7 +152,7 @@ test("a pasted address of another login is refused, a refusal is taken", functio
   same(said "State code error", true)
   reset { interactive = true, typed = { { 20, "?error=access_denied" } } }
   same(run { flag = "fake-login" }, 1)
-  same(said "failed: Bad request (the provider answered: access_denied)", true)
+  same(said "failed: the provider answered: access_denied", true)
 end)
 
 test("a device login shows the code and never asks for an address", function()
@@ -185,7 +194,7 @@ end)
 test("what cannot begin, and what nobody knows, fail with a word", function()
   reset { behave = { begin = function() return nil, "no network" end } }
   same(run { flag = "fake-login" }, 1)
-  same(said "Fake login failed: Bad request (no network)", true)
+  same(said "Fake login failed: no network", true)
   reset()
   same(run { flag = "other-login" }, 1)
   same(said "--other-login", true)

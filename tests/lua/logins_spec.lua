@@ -85,6 +85,10 @@ test("each way to fail is told as user interfaces know it", function()
   same({ failing(function(session)
     logins.deliver { state = session.state, error = "access_denied" }
   end) }, { "Bad request", "the provider answered: access_denied" })
+  local _, detail = failing(function(session)
+    logins.deliver { state = session.state, error = "\27[2J\n" .. ("x"):rep(5000) }
+  end)
+  same({ detail:find "%c", #detail }, { nil, #"the provider answered: " + 300 })
   same(failing(function(session) logins.reject(session, "State code error") end), "State code error")
   same(failing(function(session) same(logins.cancel(session.state), true) end), "cancelled")
   same(failing(function() end), "Timeout waiting for OAuth callback")

@@ -108,3 +108,12 @@ test("names that clients make up leave no counters of turns behind", function()
   table.sort(turns)
   same(turns, { "turn:acme://", "turn:acme:m" })
 end)
+
+test("a provider whose list breaks takes no request from the others", function()
+  local state = support.reset()
+  local broken = { name = "broken", models = function() error "no such table" end }
+  same(offers.models(broken, login()), {})
+  same(#state.log, 1)
+  same(state.log[1]:find("error providers/broken.lua: the models of x cannot be listed", 1, true), 1)
+  same(names(login()), "big Small old-one old-two")
+end)

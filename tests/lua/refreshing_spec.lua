@@ -75,6 +75,15 @@ test("a refused token is refreshed once, and the same account asked again", func
   same(#state.calls, 2)
 end)
 
+test("a refused token that cannot be refreshed now is no verdict on the account", function()
+  local refused = { status = 401, text = '{"error":{"message":"expired","type":"authentication_error"}}' }
+  reset({}, { refused }, function() return { failed = "503 come back later" } end)
+  local client = ask()
+  same(client.status, 502)
+  assert(client.sent:find("could not be refreshed: 503 come back later", 1, true), client.sent)
+  same(#require("core.cooldowns").describe "a.json", 0)
+end)
+
 test("a stream's client is kept informed while a refresh takes long", function()
   local rounds = 0
   reset({ expires = 1800001000 - 5 }, { { fields = { ["content-type"] = "text/event-stream" },

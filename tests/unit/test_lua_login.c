@@ -300,6 +300,28 @@ static void a_file_is_read_to_its_end(void **state)
     reading_world_close(&r);
 }
 
+static void a_socket_is_waited_for_as_well(void **state)
+{
+    struct reading_world r;
+    int ends[2], shared;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    shared = dup(ends[0]);
+    reading_world_open(&r, ends[0]);
+    alarm(30); // instead of hanging
+    expect_fine(&r.w, "read_soon");
+    alarm(0);
+    assert_string_equal(script_said(&r.w, "said"), "timeout");
+    assert_int_equal(write(ends[1], "one\ntwo", 7), 7);
+    close(ends[1]);
+    expect_fine(&r.w, "all");
+    assert_string_equal(script_said(&r.w, "said"), "one|two|closed");
+    reading_world_close(&r);
+    assert_int_equal(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+    close(shared);
+}
+
 // --- browser -----------------------------------------------------------------------------------
 
 static void the_browser_is_the_first_candidate_and_gets_the_address_as_it_is(void **state)
@@ -341,6 +363,29 @@ static void the_browser_is_the_first_candidate_and_gets_the_address_as_it_is(voi
     assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
     fclose(file);
     assert_string_equal(text, "1\nhttps://example.com/?a=1&b=$(x);%20\n");
+    script_world_deinit(&w);
+    free(old);
+}
+
+static void the_browser_starts_where_ended_children_are_ignored(void **state)
+{
+    char *old = strdup(getenv("PATH"));
+    struct script_world w;
+
+    (void)state;
+    open_world(&w, "local browser = require 'browser'\n"
+                   "local M = {}\nfunction M.handle() end function M.failed() end\n"
+                   "function M.open() assert(browser.open 'https://example.com/') end\n"
+                   "return M -- %d %d\n");
+    scripts_write(w.directory, "xdg-open", "#!/bin/sh\n");
+    setenv("PATH", w.directory, 1);
+    chmod(strcat(strcpy(w.message, w.directory), "/xdg-open"), 0700);
+    signal(SIGCHLD, SIG_IGN);
+    alarm(30); // instead of hanging
+    expect_fine(&w, "open");
+    alarm(0);
+    signal(SIGCHLD, SIG_DFL);
+    setenv("PATH", old, 1);
     script_world_deinit(&w);
     free(old);
 }
@@ -442,7 +487,9 @@ int main(void)
         cmocka_unit_test(a_line_is_waited_for_and_read_piece_by_piece),
         cmocka_unit_test(a_task_that_waits_for_a_line_can_be_ended),
         cmocka_unit_test(a_file_is_read_to_its_end),
+        cmocka_unit_test(a_socket_is_waited_for_as_well),
         cmocka_unit_test(the_browser_is_the_first_candidate_and_gets_the_address_as_it_is),
+        cmocka_unit_test(the_browser_starts_where_ended_children_are_ignored),
         cmocka_unit_test(a_command_gives_what_its_function_returns),
         cmocka_unit_test(a_command_can_be_interrupted),
     };

@@ -293,6 +293,21 @@ static void a_session_that_is_not_there_is_over(void **state)
     session_call_free(a.call);
 }
 
+static void a_session_that_is_closing_takes_no_call(void **state)
+{
+    struct office *o = *state;
+    struct caller a;
+    struct page p;
+
+    page_open(o, &p, true);
+    page_say(o, &p, "[]"); // no message: it is told to go, but has not answered yet
+    call(o, &a, p.id, "call-a");
+    run(o);
+    assert_string_equal(next(&a), "over");
+    session_call_free(a.call);
+    client_deinit(&p.client);
+}
+
 static void a_call_that_is_given_up_at_once_is_never_sent(void **state)
 {
     struct office *o = *state;
@@ -645,6 +660,7 @@ int main(void)
         TEST(what_is_no_message_ends_the_session),
         TEST(what_came_before_the_end_is_still_there),
         TEST(a_session_that_is_not_there_is_over),
+        TEST(a_session_that_is_closing_takes_no_call),
         TEST(a_call_that_is_given_up_at_once_is_never_sent),
         TEST(an_id_is_used_once_at_a_time),
         TEST(a_full_call_stops_the_socket_and_loses_nothing),

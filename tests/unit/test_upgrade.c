@@ -287,6 +287,11 @@ static void a_close_frame_is_answered_and_the_connection_ends(void **state)
         5);
     expect(&p, "\x88\x02\x03\xe8", 4);
     assert_true(p.client.closed);
+    // Until the client's side of the socket closes as well, nothing can be sent any more.
+    assert_non_null(p.upgrade);
+    assert_false(upgrade_writable(p.upgrade));
+    assert_false(upgrade_send(p.upgrade, "x", 1));
+    upgrade_close(p.upgrade, WEBSOCKET_POLICY, "late");
     peer_deinit(&p);
     assert_int_equal(p.closed, 1);
     assert_int_equal(p.status, WEBSOCKET_NORMAL);

@@ -1,20 +1,16 @@
 """Qwen and iFlow as accounts see them, strict, behind support.hosts."""
 import base64
-import json
 import time
 import urllib.parse
 
+from .logged_in import iso
 from .upstream import chat_reply, reply
 from .vendors import EMAIL, Tokens, Vendor, challenge, recorded
 
 
 def stamp(seconds):
     """A moment from now, as token files have it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
-
-
-def file_of(proxy, name):
-    return json.loads((proxy.auths / name).read_text())
+    return iso(time.time() + seconds)
 
 
 class Qwen(Vendor):
@@ -95,6 +91,7 @@ class IFlow(Vendor):
     def __init__(self, hosts):
         self.hosts = hosts
         self.tokens = Tokens("iflow-access-", "iflow-refresh-")
+        self.tokens.issued.add("cookie-secret")
         self.keys = 0
         self.key = None
         self.redirects = {}

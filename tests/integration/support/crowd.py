@@ -22,6 +22,8 @@ class Asked:
     def __init__(self, account, number, what, body):
         self.account, self.number, self.what, self.body = account, number, what, body
         self.at = time.monotonic()
+        self.end = None  # when a silent one was given up
+        self.until = None  # when a quota that was told is over
         self.turn = account.turn
 
 

@@ -52,7 +52,7 @@ end
 -- The key and the identity behind an access token.
 local function user_of(token, document)
   local answer, problem = oauth.call {
-    url = USER .. "?" .. oauth.query { accessToken = token }, document = document,
+    url = USER, query = { accessToken = token }, document = document,
   }
   if not answer then return nil, problem.message end
   local data = answer.data and answer.data.data

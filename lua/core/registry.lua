@@ -94,14 +94,6 @@ local function by_accounts(a, b)
   return a.name < b.name
 end
 
--- A script that fails takes its own accounts away, and nobody else's.
-local function models_of(provider, credential)
-  local fine, list = pcall(offers.models, provider, credential)
-  if fine then return list end
-  log.error("the models of %s (%s) are not known: %s", credential.name, credential.label, list)
-  return {}
-end
-
 local function build()
   local registry = { models = {}, ids = {}, names = {} }
   local seen = {}
@@ -115,7 +107,7 @@ local function build()
       named[#named + 1] = { provider = provider, credential = credential }
       local prefix = credential.entry and credential.entry.prefix
       if prefix == "" then prefix = nil end
-      for _, model in ipairs(models_of(provider, credential)) do
+      for _, model in ipairs(offers.models(provider, credential)) do
         if not (prefix and only_prefixed) then
           offer(registry, model.id, model, provider, credential)
         end

@@ -127,6 +127,7 @@ local function ask(entry)
     return { adopted = true }
   end
   if not changes then return refused(entry, kind, sent, problem or { message = "no answer" }) end
+  if problem then log.warn("%s: %s: %s", kind.provider, entry.name, problem.message) end
   -- A file that cannot be read any more gets its old members back.
   if entry.document then text, document = entry.text, entry.document end
   token_files.outdate_expiry(document, changes)

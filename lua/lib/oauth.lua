@@ -21,6 +21,7 @@ local TEXT_BYTES = 300         -- of an upstream's words in a message
 ---@class OAuthRequest
 ---@field method? string            default "POST" with a body, else "GET"
 ---@field url string
+---@field query? table<string, string|number|boolean>  behind the url
 ---@field headers? table<string, string>  names in lower case
 ---@field form? table<string, string|number|boolean>  body, one of the three
 ---@field json? table
@@ -175,7 +176,8 @@ local function request_of(call, seconds)
   end
   for name, value in pairs(call.headers or {}) do headers[name:lower()] = value end
   return {
-    method = call.method, url = call.url, headers = headers, body = body,
+    method = call.method, url = call.query and call.url .. "?" .. M.query(call.query) or call.url,
+    headers = headers, body = body,
     proxy = call.document and M.proxy(call.document),
     timeout = { connect = seconds, first_byte = seconds, idle = seconds },
   }
@@ -216,7 +218,8 @@ function M.call(call)
   if not body then return nil, problem end
   -- Servers repeat what they refuse, and people read it.  A good answer may repeat what stays valid.
   local function hide(text)
-    return hiding.text(text, hiding.secrets(call.form, call.json, call.headers, call.document))
+    return hiding.text(text, hiding.secrets(call.query, call.form, call.json, call.headers,
+      call.document))
   end
   if response.status >= 400 then body = hide(body) end
   return {

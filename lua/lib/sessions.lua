@@ -11,6 +11,8 @@ local concat, find, match, sub = table.concat, string.find, string.match, string
 local M = {}
 
 local ID_MAX = 64
+-- Parts of one content that are looked at: each is searched for from the beginning.
+local PARTS_MAX = 32
 
 -- Anything that can be a name, short enough for a key.
 local function name_of(value)
@@ -55,7 +57,7 @@ local function text_of(content, most)
   if type(content) == "string" then return sub(content, 1, most) end
   if json.type(content) ~= "array" then return "" end
   local pieces, length, i = {}, 0, 1
-  while length < most do
+  while length < most and i <= PARTS_MAX do
     local part = json.get(content, { i })
     if part == nil then break end
     local text = part

@@ -168,3 +168,13 @@ test("a cookie that will not do is told", function()
   same(select(2, with_cookie("BXAuth=x", "key", "key")), "the answer has no API key")
   same(select(2, with_cookie(nil)), "there is no BXAuth in it")
 end)
+
+test("a new access token that the service repeats in a refusal is not told", function()
+  support.reset { upstream = {
+    { text = json.encode { access_token = "at-brand-new-1", refresh_token = "rt", expires_in = 60 } },
+    { status = 400, text = '{"success":false,"message":"bad accessToken at-brand-new-1"}' },
+  } }
+  local saved, message = iflow.login.finish({ redirect = "http://localhost:1/" }, "code")
+  same(saved, nil)
+  assert(message:find("bad accessToken ***", 1, true), message)
+end)

@@ -270,3 +270,10 @@ test("status tells whose conversation it is", function()
   end
   same(found, { true, false })
 end)
+
+test("of a content of very many parts the first ones name the conversation", function()
+  local function body(last)
+    return '{"messages":[{"role":"user","content":[' .. ("{},"):rep(3000) .. '{"text":"' .. last .. '"}]}]}'
+  end
+  same(session_of("chat", body "a"), session_of("chat", body "b"))
+end)

@@ -59,9 +59,13 @@ function M.around(call, candidate, serve)
   local problem = prepare(call, credential)
   if problem then return problem end
   local stamp = credentials.stamp(credential.id)
+  if not stamp then
+    -- Since it was chosen.
+    return errors.new("upstream_unreachable", credential.label .. " was removed", { verdict = "other" })
+  end
   problem = serve(call, candidate)
   if not problem or call.sent or problem.class ~= "upstream" or problem.status ~= 401
-      or not credential.refreshable or not stamp then
+      or not credential.refreshable then
     return problem
   end
   local result = refresh(call, credential, stamp)

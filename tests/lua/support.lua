@@ -46,7 +46,12 @@ function credentials.redact(text)
   end
   return text
 end
-function credentials.stamp(id) return state.stamps[id] end
+function credentials.stamp(id)
+  if state.stamps[id] then return state.stamps[id] end
+  for _, credential in ipairs(state.credentials) do
+    if credential.id == id then return "stamp" end
+  end
+end
 
 -- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns
 -- a table, or false as long as there is no answer.

@@ -3,7 +3,7 @@
 ---
 --- In the store: `needs-login:<file>`, the stamp of a refresh token that was refused for good and
 --- why; `auth-file:<file>`, what the log says about a file; `account:<file>`, the stamp of the last
---- refresh token that was seen there.
+--- refresh token that was seen there; `unsaved:<file>`, a text that could not be written.
 
 local accounts = require "accounts"
 local cooldowns = require "core.cooldowns"
@@ -28,8 +28,7 @@ local REMOVAL = 1
 local M = { AHEAD = 10 }
 
 -- By file name: text, document, kind, accounts (what it offers), problem (why it offers nothing),
--- missing (it was not there at the last look), unsaved (its text could not be written), writing (it
--- is being written now), written (how often it was).
+-- missing (it was not there at the last look), saving (a new text is being written).
 local known = {}
 
 -- --- kinds ---------------------------------------------------------------------------------------
@@ -156,6 +155,13 @@ local function note_login(entry, is_ours)
   if before and not is_ours then cooldowns.forget(entry.name) end
 end
 
+--- The text of a file that could not be written: newer than what is on the disk.
+--- @param name string
+--- @return string?
+function M.unsaved(name)
+  return store.get("unsaved:" .. name)
+end
+
 --- Takes up a text of a file; true when it is news.
 --- @param name string
 --- @param text string
@@ -169,7 +175,7 @@ function M.take(name, text)
   local verb = entry and "changed" or "added"
   entry = entry or { name = name }
   known[name] = entry
-  entry.text, entry.missing, entry.unsaved = text, nil, nil
+  entry.text, entry.missing = text, nil
   examine(entry)
   note_login(entry, false)
   tell(verb, entry)
@@ -223,7 +229,7 @@ local function forget_missing(seen)
   local changed, waiting = false, false
   local now = timer.now()
   for name, entry in pairs(known) do
-    if not seen[name] and not entry.unsaved then
+    if not seen[name] and not M.unsaved(name) then
       entry.missing = entry.missing or now
       if now - entry.missing >= REMOVAL then
         known[name] = nil
@@ -249,7 +255,9 @@ local function read(name)
     text, problem = token_files.read(M.path_of(name))
     entry = known[name]
   until not entry or entry.saving or entry.text == before and not saving
-  if entry and (entry.unsaved or entry.saving) then return entry.text end
+  if entry and entry.saving then return entry.text end
+  local unsaved = M.unsaved(name)
+  if unsaved then return unsaved end
   return text, problem
 end
 
@@ -327,22 +335,21 @@ function M.keep(entry, text)
   note_login(entry, true)
   local ok, err = token_files.write(M.path_of(entry.name), text, old)
   entry.saving = nil
-  entry.unsaved = not ok or nil
+  store.set("unsaved:" .. entry.name, not ok and text or nil)
   if not ok then
     log.error("auth file %s holds a token that is used up and cannot be written (%s); "
       .. "the new one is only in memory, writing is tried again", entry.name, err.message)
   end
 end
 
---- Writes what could not be written before.
+--- Writes what could not be written before, by whatever generation.
 function M.write_unsaved()
-  local waiting = {}
-  for _, entry in pairs(known) do
-    if entry.unsaved then waiting[#waiting + 1] = entry end
-  end
-  -- Files may come and go while one is written.
-  for _, entry in ipairs(waiting) do
-    entry.unsaved = not token_files.write(M.path_of(entry.name), entry.text) or nil
+  for _, key in ipairs(store.keys "unsaved:") do
+    local name, text = key:sub(#"unsaved:" + 1), store.get(key)
+    -- A refresh may have made a newer one meanwhile.
+    if text and token_files.write(M.path_of(name), text) and store.get(key) == text then
+      store.set(key, nil)
+    end
   end
 end
 

@@ -97,7 +97,7 @@ end
 -- "other" when it has another refresh token than the one that was sent: then that one counts.
 local function happened(entry, sent)
   local gone = accounts.entry(entry.name) ~= entry
-  if not gone and not entry.unsaved then
+  if not gone and not accounts.unsaved(entry.name) then
     local text
     text, gone = read_now(entry)
     if text and token_files.decode(text) then accounts.take(entry.name, text) end
@@ -181,7 +181,7 @@ function M.refresh(wanted)
   if not lock then return { failed = problem } end
   entry = accounts.entry(name) -- it may have gone and come back meanwhile
   if not entry then return nil, "there is no such account" end
-  if not entry.unsaved then
+  if not accounts.unsaved(name) then
     local text, gone = read_now(entry)
     if gone then return { failed = GONE } end
     if text and accounts.take(name, text) then accounts.publish() end

@@ -45,6 +45,10 @@ class Fate:
         self.changed[self.crew.join().file] = time.monotonic()
 
     def well(self, member):
+        # A token that is lost while the one before is being replaced looks like a login that is over.
+        if member.tokens.access is None or any(
+                a.what == "expired" and a.at > time.monotonic() - 1 for a in member.asked[-50:]):
+            return False
         return member.behaviour == "good" and member.refreshing == "good" and not (
             member.file in self.absent or member.file in self.disabled or member.ended < math.inf)
 
@@ -207,7 +211,7 @@ class Run:
         key = (proxy.folder / "data" / f"local-key-{proxy.port}").read_text().strip()
         self.headers = {"Authorization": f"Bearer {key}"}
         self.outcomes, self.wrong = {}, []
-        self.moments, self.followed, self.reasons = 0, 0, Counter()
+        self.moments, self.reasons = 0, Counter()
         self.resting, self.rested, self.settled = True, 0, 0
 
     def report(self):
@@ -236,7 +240,12 @@ class Run:
     def rest(self):
         """All requests have ended: nothing may differ once the folder was looked at."""
         begin = time.monotonic()
-        eventually(lambda: not self.unseen())
+        try:
+            eventually(lambda: not self.unseen())
+        except AssertionError:
+            found = self.unseen()
+            story = [line for d in found for line in self.proxy.lines if d[0][7:-5] in line]
+            raise AssertionError("\n".join([*map(str, found), *story[-40:]])) from None
         self.rested = now = time.monotonic()
         self.settled = max(self.settled, now - begin)
         report = self.report()
@@ -268,19 +277,22 @@ class Run:
 
     async def follow(self, number):
         """The next request goes where explain said, and on in that order."""
-        report = await asyncio.to_thread(self.rest)
+        while True:
+            report = await asyncio.to_thread(self.rest)
+            # Who rests may be back before it is somebody's turn.
+            back = min((row["seconds"] for row in report["candidates"] if "seconds" in row),
+                       default=99)
+            if back > 1:
+                break
+            await asyncio.sleep(0.3)
         order = [row["id"] for row in report["candidates"] if row["verdict"] == "kept"]
         assert report["usable"] and report["next"]["credential"] == self.crew.by(order[0]).email
         await self.burst([number], [])
         asked = [a.account.file for a in self.crew.asked if a.number == number]
         asked = [f for i, f in enumerate(asked) if i == 0 or asked[i - 1] != f]
-        # Who rests may be back before it is somebody else's turn.
-        back = min((row["seconds"] for row in report["candidates"] if "seconds" in row), default=99)
-        if back > 1:
-            self.followed += 1
-            compared = len(asked) if back > self.outcomes[number].seconds + 1 else 1
-            if asked[:compared] != order[:compared]:
-                self.wrong.append(("others were asked", asked, order))
+        compared = len(asked) if back > self.outcomes[number].seconds + 1 else 1
+        if asked[:compared] != order[:compared]:
+            self.wrong.append(("others were asked", asked, order))
 
 
 @pytest.mark.slow
@@ -319,7 +331,7 @@ def test_logins_in_all_kinds_of_trouble(make_proxy, hosts, tmp_path):
     asyncio.run(main())
     check_outcomes(run, crew)
     assert not run.wrong, "\n".join(str(w) for w in run.wrong[:10])
-    assert run.moments > 30 and run.followed > 10, (run.moments, run.followed)
+    assert run.moments > 30
     assert set(run.reasons) >= {"kept", "disabled", "needs_login", "cooling_quota",
                                 "cooling_forbidden", "cooling_transient"}
     # One refresh for each token that was lost, and a refusal is believed.

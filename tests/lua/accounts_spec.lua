@@ -330,6 +330,19 @@ test("a full disk loses no token: it serves from memory and is written later", f
   assert(files["auths/a.json"]:find("r2"))
 end)
 
+test("a token that could not be written outlives the scripts that got it", function()
+  reset()
+  put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })
+  -- What an earlier generation left in the store.
+  modules.store.set("unsaved:a.json", json.encode { type = "acme", refresh_token = "r2",
+    access_token = "t2" })
+  accounts.scan()
+  same(published[1].secret, "t2")
+  renewal.tick()
+  assert(files["auths/a.json"]:find("r2"))
+  same(modules.store.get "unsaved:a.json", nil)
+end)
+
 test("what was read before a refresh does not undo it", function()
   local state = reset()
   put("a.json", { type = "acme", refresh_token = "r1", access_token = "t1" })

@@ -84,6 +84,18 @@ test("a refused token that cannot be refreshed now is no verdict on the account"
   same(#require("core.cooldowns").describe "a.json", 0)
 end)
 
+test("an account that is removed while its token is refreshed is not asked", function()
+  local state
+  state = reset({ expires = 1800001000 + 5 }, {}, function()
+    state.stamps, state.credentials = {}, {}
+    return { failed = "its file was removed" }
+  end)
+  local client = ask()
+  same(client.status, 503)
+  assert(client.sent:find("the account me is not there any more", 1, true), client.sent)
+  same(#state.calls, 0)
+end)
+
 test("a stream's client is kept informed while a refresh takes long", function()
   local rounds = 0
   reset({ expires = 1800001000 - 5 }, { { fields = { ["content-type"] = "text/event-stream" },

@@ -46,11 +46,12 @@ function credentials.redact(text)
   end
   return text
 end
--- Every account has one, until it is gone: false.
+-- Every account has one, until it is gone: false, or no credential any more.
 function credentials.stamp(id)
-  local stamp = state.stamps[id]
-  if stamp == nil then stamp = "stamp" end
-  return stamp or nil
+  if state.stamps[id] ~= nil then return state.stamps[id] or nil end
+  for _, credential in ipairs(state.credentials) do
+    if credential.id == id then return "stamp" end
+  end
 end
 
 -- The keeper: answers come from `state.keeper`, a function of name and decoded argument that returns

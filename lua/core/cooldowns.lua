@@ -33,12 +33,13 @@ local TRANSIENT_MAX = 1800
 -- is let through to see.
 local LONG, PROBE_EVERY = 3600, 1800
 local LAST_MAX = 200
+local KNOWN_MAX = 10000
 
 --- The key that is there while the keeper is about to save what changed (core.cooldown_file).
 local M = { SAVING = "cooldowns-saving" }
 
 -- Read so far: records by key, false where there is none.
-local known, version = {}, nil
+local known, count, version = {}, 0, nil
 
 local function changed()
   store.add(CHANGES)
@@ -59,7 +60,13 @@ end
 --- Takes notice of what others recorded.  Called once before a row of `of`.
 function M.look()
   local now = get(CHANGES)
-  if now ~= version then known, version = {}, now end
+  if now ~= version then known, count, version = {}, 0, now end
+end
+
+-- Clients choose names of models (`provider://anything`), so what is kept has a limit.
+local function keep(key, record)
+  if count >= KNOWN_MAX then known, count = {}, 0 end
+  known[key], count = record, count + 1
 end
 
 local function read(key)
@@ -67,7 +74,7 @@ local function read(key)
   if record == nil then
     local value, left = get(key)
     record = value and parse(value, left or 0) or false
-    known[key] = record
+    keep(key, record)
   end
   if record and record.due <= timer.now() then return nil end
   return record or nil
@@ -221,7 +228,7 @@ function M.succeeded(candidate, since)
   forget_before(candidate.cool, since)
   local level = candidate.level
   if known[level] == nil then
-    known[level] = tonumber(match(get(level) or "", " (%S+)$")) or false
+    keep(level, tonumber(match(get(level) or "", " (%S+)$")) or false)
   end
   if known[level] and known[level] < since then
     store.set(level, nil)

@@ -194,6 +194,18 @@ test("older evidence does not shorten a rest", function()
   same(seconds_of(one), 30)
 end)
 
+test("what is known of made-up models does not grow for ever", function()
+  support.reset()
+  fail(candidate_of("z", "m"), 1000)
+  cooldowns.look()
+  for i = 1, 30000 do cooldowns.of(candidate_of("a", "m" .. i)) end
+  collectgarbage()
+  local before = collectgarbage "count"
+  for i = 30001, 60000 do cooldowns.of(candidate_of("a", "m" .. i)) end
+  collectgarbage()
+  same(collectgarbage "count" - before < 1500, true)
+end)
+
 test("a problem that is about the request makes nobody rest", function()
   support.reset()
   local one = candidate_of("a", "m")

@@ -117,7 +117,7 @@ for name, provider in pairs(providers) do
     hostile.each(bodies[bases[provider.dialect]], function(odd)
       local body = json.encode(odd)
       for _, operation in ipairs { "generate", "count" } do
-        for _, envelope in ipairs { false, { user_prompt_id = "u", project = 1 } } do
+        for _, envelope in ipairs { false, provider.envelope and { user_prompt_id = "u", project = 1 } } do
           for _, base in ipairs { provider.dialect, "chat" } do
             local call = { client = support.client("POST", "/v1/x"), base = base, dialect = base, body = body,
               same_dialect = base == provider.dialect, operation = operation, stream = true,

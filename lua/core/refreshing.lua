@@ -61,7 +61,8 @@ function M.around(call, candidate, serve)
   local stamp = credentials.stamp(credential.id)
   if not stamp then
     -- Since it was chosen.
-    return errors.new("upstream_unreachable", credential.label .. " was removed", { verdict = "other" })
+    return errors.new("upstream_unreachable", credential.label .. " was removed",
+      { verdict = "other" })
   end
   problem = serve(call, candidate)
   if not problem or call.sent or problem.class ~= "upstream" or problem.status ~= 401

@@ -86,7 +86,7 @@ local function pause_if_due(entry)
   local expiry, lead = token_files.expiry(entry.document), lead_of(entry)
   if expiry and expiry - now <= (entry.kind.ahead or accounts.AHEAD) then
     store.set(key, ("%.3f"):format(math.max(expiry, now + 1)), PAUSE_SHORT)
-  elseif lead and M.is_due(entry.document, lead, now) then
+  elseif lead and M.is_due(entry.document, lead, now, entry.name) then
     store.set(key, "0", PAUSE_SHORT)
   else
     store.set(key, nil)
@@ -197,12 +197,20 @@ function M.refresh(wanted)
   return ask(entry)
 end
 
+-- So that many accounts of one login day are not refreshed in one second: up to a twentieth of the
+-- lead, five minutes at most, always the same for a file.
+local function jitter(name, lead)
+  local number = tonumber(token_files.stamp(name):sub(1, 4), 16) / 65536
+  return number * math.min(lead / 20, 300)
+end
+
 --- True when a token is to be refreshed in the background now (spec providers 0.6).
 --- @param document table
 --- @param lead number  of the kind
 --- @param now number
+--- @param name string?  of the file, whose own moment is a little earlier than that of others
 --- @return boolean
-function M.is_due(document, lead, now)
+function M.is_due(document, lead, now, name)
   local expiry, last = token_files.expiry(document), token_files.last_refresh(document)
   local interval = token_files.interval(document)
   if interval then
@@ -211,16 +219,9 @@ function M.is_due(document, lead, now)
   if expiry then
     -- A token that lives shorter than the lead is refreshed at half of its life.
     if last and expiry > last then lead = math.min(lead, (expiry - last) / 2) end
-    return expiry - now <= lead
+    return expiry - now <= lead + (name and jitter(name, lead) or 0)
   end
-  return not last or now - last >= lead
-end
-
--- So that many accounts of one login day are not refreshed in one second: up to a twentieth of the
--- lead, five minutes at most, always the same for a file.
-local function jitter(name, lead)
-  local number = tonumber(token_files.stamp(name):sub(1, 4), 16) / 65536
-  return number * math.min(lead / 20, 300)
+  return not last or now - last >= lead - (name and jitter(name, lead) or 0)
 end
 
 local function is_wanted(entry, now)
@@ -230,7 +231,7 @@ local function is_wanted(entry, now)
     and not token_files.policy(entry.document).disabled
     and not accounts.needs_login(entry.name, entry.document)
     and not store.get("refresh-wait:" .. entry.name)
-    and M.is_due(entry.document, lead, now + jitter(entry.name, lead))
+    and M.is_due(entry.document, lead, now, entry.name)
 end
 
 --- Starts what is due, and writes what could not be written before.

@@ -424,8 +424,23 @@ test("what is due follows expiry, last refresh and the file's own wish", functio
   same(renewal.is_due({}, 3600, now), true)
   same(renewal.is_due({ refresh_interval = "30m", last_refresh = now - 1900,
     expired = now + 90000 }, 3600, now), true)
-  same(renewal.is_due({ refresh_interval_seconds = 60, last_refresh = now - 5,
-    expired = now + 90000 }, 3600, now), false)
+  local short = { refresh_interval_seconds = 60, last_refresh = now - 5, expired = now + 90000 }
+  same(renewal.is_due(short, 3600, now), false)
+  -- Each file has a moment of its own, in proportion.
+  local minute, moments = { expired = now + 60, last_refresh = now }, {}
+  for i = 1, 50 do
+    local name = i .. ".json"
+    same(renewal.is_due(short, 14400, now, name), false)
+    same(renewal.is_due(minute, 14400, now + 28, name), false)
+    same(renewal.is_due(minute, 14400, now + 30, name), true)
+    local late = { expired = now + 14400 + 300, last_refresh = now - 28800 }
+    local at = 0
+    while not renewal.is_due(late, 14400, now + at, name) do at = at + 5 end
+    moments[at] = true
+  end
+  local count = 0
+  for _ in pairs(moments) do count = count + 1 end
+  same(count > 20, true)
 end)
 
 test("a login updates the file of the same account, whatever it is called", function()

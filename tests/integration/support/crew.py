@@ -120,7 +120,7 @@ class Crew(Anthropic):
                 member.ended = min(member.ended, time.monotonic())
                 member.refusals += 1
                 return recorded("claude/invalid_grant")
-            assert token == member.tokens.refresh, f"{member.key}: a refresh token for the second time"
+            assert token == member.tokens.refresh, f"{member.key}: a token for the second time"
             self.current, self.tokens = member, member.tokens
             return super()._token(r)
 

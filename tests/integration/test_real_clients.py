@@ -1,5 +1,5 @@
-"""The programs people use, unchanged, over every kind of upstream: each writes a file by its own
-tool and ends with the upstream's last words, in exactly two requests.
+"""The programs people use, unchanged, over every kind of upstream: each writes files by its own
+tools and ends with the upstream's last words, in exactly two requests.
 
 The number of requests matters: a program that cannot read a stream may quietly ask again without
 one, which looks like success.
@@ -10,12 +10,15 @@ import pytest
 
 from support import programs
 from support.accounts import write
+from support.answers import (SIGNATURES, STREAM, call, freeform, full, is_streamed, text,
+                             thought)
 from support.dialects import DIALECTS, KEY, call_stream, config, text_stream
 from support.google import ASSIST, Google, wrapped
 from support.upstream import error, reply, sse
 
 CLIENT_KEY = "sk-client-of-the-proxy"
 TEXT = "Grüße, 世界 🎉\n\"quoted\" \\ back\\nslash\n\ttab, $HOME and `ticks`\n"
+OTHER = TEXT.replace("Grüße", "Lebt wohl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(programs.SECONDS + 60)]
 
@@ -23,57 +26,119 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(programs.SECONDS + 60)]
 @pytest.fixture
 def over(make_proxy, make_upstream):
     """A proxy that wants a key, in front of a scripted upstream of a dialect."""
-    def make(kind, **options):
+    def make(kind, alias="nice", model="real-model", **options):
         upstream = make_upstream(allowed={"x-goog-api-key"} if kind == "gemini" else (),
                                  agents=("",), dialect=kind)
         upstream.secrets.add(CLIENT_KEY)
         if kind != "gemini":
             upstream.keys = [KEY]
-        return make_proxy({**config(kind, upstream), "api-keys": [CLIENT_KEY]}, **options), upstream
+        return make_proxy({**config(kind, upstream, alias, model), "api-keys": [CLIENT_KEY]}, **options), upstream
     return make
 
 
-def streamed(kind, request):
-    return ":streamGenerateContent" in request.path if kind == "gemini" \
-        else request.json().get("stream") is True
-
-
-def directing(kind, path):
-    """An upstream that first asks for the file to be written, and then is content."""
+def directing(kind, *first):
+    """An upstream that first has something done, `first(tools)` of what the program offers, and
+    then is content."""
     def action(c):
         body = c.request.json()
-        if not streamed(kind, c.request):
+        if not is_streamed(kind, c.request):
             error(400, "this upstream only streams")(c)
         elif programs.result_given(kind, body):
-            sse(*text_stream(kind, "It is ", "written."), done=False)(c)
+            sse(*STREAM[kind]([text("It is ", "written.")]), done=False)(c)
         else:
-            name, args = programs.writing(programs.offered(kind, body), path, TEXT)
-            sse(*call_stream(kind, name, json.dumps(args)), done=False)(c)
+            tools = programs.offered(kind, body)
+            sse(*STREAM[kind]([make(tools) for make in first]), done=False)(c)
     return action
+
+
+def writing(id, path, value):
+    """A call, made of what the program offers, that writes a file."""
+    def make(tools):
+        name, args = programs.writing(tools, path, value)
+        return call(id, name, args)
+    return make
+
+
+def story(done, proxy, upstream):
+    return f"{done}\n--- requests\n" + "\n".join(
+        f"{r.method} {r.path} {r.body[-800:]!r}" for r in upstream.requests) + \
+        f"\n--- proxy\n{proxy.tail(20)}"
+
+
+def check_done(kind, done, proxy, upstream):
+    """A result for each call, no request twice, and the last words reach the user."""
+    told = story(done, proxy, upstream)
+    assert done.code == 0, told
+    assert "It is written." in done.out, told
+    assert len(upstream.requests) == 2, told
+    assert all(is_streamed(kind, r) for r in upstream.requests), told
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A user's home and a project."""
+    home, folder = tmp_path / "user", tmp_path / "project"
+    home.mkdir()
+    folder.mkdir()
+    return home, folder
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
 @pytest.mark.parametrize("program", programs.PROGRAMS)
-def test_a_program_writes_a_file(over, tmp_path, program, kind):
+def test_a_program_thinks_and_writes_two_files_at_once(over, folders, program, kind):
     assert programs.installed(), "no programs in build/clients (scripts/test installs them)"
-    proxy, upstream = over(kind)
-    home, folder = tmp_path / "user", tmp_path / "project"
-    home.mkdir()
-    folder.mkdir()
-    path = folder / "greeting.txt"
-    upstream.always(directing(kind, path))
+    # Of the providers of this dialect some want their thoughts back, and some refuse them.
+    proxy, upstream = over(kind, model="glm-5" if kind == "chat" else "real-model")
+    paths = [folders[1] / name for name in ("greeting.txt", "farewell.txt")]
+    upstream.always(directing(
+        kind, lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
+        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)))
+    done = programs.PROGRAMS[program](proxy.url, CLIENT_KEY, *folders)
+    assert all(p.exists() for p in paths), story(done, proxy, upstream)
+    assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
+    check_done(kind, done, proxy, upstream)
 
-    done = programs.PROGRAMS[program](proxy.url, CLIENT_KEY, home, folder)
 
-    story = f"{done}\n--- requests\n" + "\n".join(
-        f"{r.method} {r.path} {r.body[-800:]!r}" for r in upstream.requests) + \
-        f"\n--- proxy\n{proxy.tail(20)}"
-    assert path.exists(), story
-    assert path.read_text() == TEXT, story
-    assert done.code == 0, story
-    assert "It is written." in done.out, story
-    assert len(upstream.requests) == 2, story
-    assert all(streamed(kind, r) for r in upstream.requests), story
+# --- what only Codex has: tools of plain text, and namespaces ---------------------------------------
+
+def patch(path):
+    body = "".join(f"+{line}\n" for line in TEXT.splitlines())
+    return f"*** Begin Patch\n*** Add File: {path}\n{body}*** End Patch\n"
+
+
+def script(path):
+    return f"const done = await tools.apply_patch({json.dumps(patch(path))});\ntext(done);\n"
+
+
+# A model that Codex knows, and the call that it is given then. The last has all its tools in a
+# namespace, and the namespace in an item of the input.
+CODEX = {
+    "apply_patch": ("gpt-5.5", lambda path: freeform("call_A1", "apply_patch", patch(path))),
+    "namespace": ("nice", lambda path: call(
+        "call_A1", "write", {"path": str(path), "text": TEXT}, namespace="mcp__desk")),
+    "additional-tools": ("gpt-5.6-luna", lambda path: freeform(
+        "call_A1", "exec", script(path), namespace="functions")),
+}
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("way", CODEX)
+def test_codex_has_tools_like_no_other(over, folders, way, kind):
+    model, make = CODEX[way]
+    proxy, upstream = over(kind, alias=model)
+    path = folders[1] / "greeting.txt"
+
+    def chosen(tools):
+        made = make(path)
+        assert full(made) in tools, sorted(tools)
+        missing = set(made["args"]) - set(tools[full(made)]["properties"])
+        assert not missing, tools[full(made)]
+        return made
+    upstream.always(directing(kind, chosen))
+    done = programs.codex(proxy.url, CLIENT_KEY, *folders, model=model)
+    assert path.exists(), story(done, proxy, upstream)
+    assert path.read_text() == TEXT, story(done, proxy, upstream)
+    check_done(kind, done, proxy, upstream)
 
 
 # --- Gemini CLI with a Google account --------------------------------------------------------------
@@ -95,44 +160,39 @@ def assist(hosts):
     return load
 
 
-def run_code_assist(proxy, tmp_path, model):
-    home, folder = tmp_path / "user", tmp_path / "project"
-    home.mkdir()
-    folder.mkdir()
-    path = folder / "greeting.txt"
-    return path, lambda: programs.gemini_code_assist(proxy.url, CLIENT_TOKEN, home, folder, model)
+def run_code_assist(proxy, folders, model):
+    path = folders[1] / "greeting.txt"
+    return path, lambda: programs.gemini_code_assist(proxy.url, CLIENT_TOKEN, *folders, model)
 
 
 def check_written(done, path, proxy, hosts):
-    story = f"{done}\n--- requests\n" + "\n".join(
-        f"{r.method} {r.path} {r.body[-300:]!r}" for r in hosts.requests) + \
-        f"\n--- proxy\n{proxy.tail(20)}"
-    assert path.exists(), story
-    assert path.read_text() == TEXT, story
-    assert done.code == 0, story
-    assert "It is written." in done.out, story
+    told = story(done, proxy, hosts)
+    assert path.exists(), told
+    assert path.read_text() == TEXT, told
+    assert done.code == 0, told
+    assert "It is written." in done.out, told
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
-def test_gemini_cli_with_a_google_account_over_any_upstream(over, assist, hosts, tmp_path, kind):
+def test_gemini_cli_with_a_google_account_over_any_upstream(over, assist, hosts, folders, kind):
     proxy, upstream = over(kind, **hosts.env())
     upstream.secrets.add(CLIENT_TOKEN)
-    path, run = run_code_assist(proxy, tmp_path, "nice")
-    upstream.always(directing(kind, path))
+    path, run = run_code_assist(proxy, folders, "nice")
+    upstream.always(directing(kind, writing("call_A1", path, TEXT)))
     done = run()
     check_written(done, path, proxy, hosts)
-    assert len(upstream.requests) == 2 and all(streamed(kind, r) for r in upstream.requests)
+    assert len(upstream.requests) == 2 and all(is_streamed(kind, r) for r in upstream.requests)
     assert assist.requests and all(
         r.header("authorization") == f"Bearer {CLIENT_TOKEN}" for r in hosts.requests)
 
 
-def test_gemini_cli_over_a_google_account_of_the_proxy(make_proxy, assist, hosts, tmp_path):
+def test_gemini_cli_over_a_google_account_of_the_proxy(make_proxy, assist, hosts, tmp_path, folders):
     google = Google(hosts)
     google.load.always(reply(LOADED))
     auths = tmp_path / "auths"
     write(auths, "google.json", google.document())
     proxy = make_proxy({"auth-dir": str(auths)}, **hosts.env())
-    path, run = run_code_assist(proxy, tmp_path, "gemini-2.5-pro")
+    path, run = run_code_assist(proxy, folders, "gemini-2.5-pro")
 
     def answer(request):
         wrong = google._check(request)

@@ -11,7 +11,8 @@ import zlib
 import pytest
 
 from support import lanes, sdk
-from support.answers import (USAGE, answer, broken, call, in_stream, is_streamed, text, thought)
+from support.answers import (SIGNATURES, USAGE, answer, broken, call, in_stream, is_streamed, text,
+                             thought)
 from support.javascript import Node
 from support.lanes import LANES
 from support.upstream import failure
@@ -19,10 +20,6 @@ from support.upstream import failure
 SDKS = [(language, name) for name in sdk.SDKS for language in ("python", "javascript")]
 OWN = {"openai-chat": "chat", "openai-responses": "responses", "anthropic": "anthropic",
        "google": "gemini"}
-SIGNATURES = {
-    "chat": None, "responses": "gAAAAABmade-up",
-    "anthropic": base64.b64encode(b"\x0a\x08claude-x made up").decode(),
-    "gemini": base64.b64encode(b"\x12\x09made up 1").decode()}
 TOOLS = [{"name": "get_weather", "description": "Weather of a city", "schema": {
     "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
     "additionalProperties": False}},

@@ -4,6 +4,7 @@ A description is a list of blocks: `text(...)`, `thought(...)` and `call(...)`. 
 awkward as their providers make them: texts in pieces, arguments of parallel calls interleaved where
 a dialect can do that, usage at the end.
 """
+import base64
 import json
 
 from .dialects import named, numbered, responses_object
@@ -11,6 +12,12 @@ from .upstream import chat_chunk, event, reply, sse
 
 # What every answer costs, in the neutral sense: input with the cached, output with the reasoning.
 USAGE = {"input": 100, "cached": 40, "output": 30, "reasoning": 10}
+
+# How the thoughts of an answer may be signed.
+SIGNATURES = {
+    "chat": None, "responses": "gAAAAABmade-up",
+    "anthropic": base64.b64encode(b"\x0a\x08claude-x made up").decode(),
+    "gemini": base64.b64encode(b"\x12\x09made up 1").decode()}
 
 
 def text(*pieces):
@@ -21,9 +28,20 @@ def thought(*pieces, sig):
     return {"type": "thought", "pieces": pieces, "text": "".join(pieces), "sig": sig}
 
 
-def call(id, name, args, sig=None):
-    """`sig` is Google's signature of the call."""
-    return {"type": "call", "id": id, "name": name, "args": args, "sig": sig}
+def call(id, name, args, sig=None, namespace=None):
+    """`sig` is Google's signature of the call; only Responses has namespaces."""
+    return {"type": "call", "id": id, "name": name, "args": args, "sig": sig,
+            "namespace": namespace}
+
+
+def freeform(id, name, text, namespace=None):
+    """A call of a tool that takes plain text; where there are none, of its member `input`."""
+    return {**call(id, name, {"input": text}, namespace=namespace), "freeform": text}
+
+
+def full(b):
+    """The name of what is called, where a dialect has no namespaces."""
+    return f"{b['namespace']}__{b['name']}" if b["namespace"] else b["name"]
 
 
 def halves(value):
@@ -47,7 +65,7 @@ CHAT_USAGE = {"prompt_tokens": 100, "completion_tokens": 30, "total_tokens": 130
 
 
 def chat_call(b, args):
-    return {"id": b["id"], "type": "function", "function": {"name": b["name"], "arguments": args}}
+    return {"id": b["id"], "type": "function", "function": {"name": full(b), "arguments": args}}
 
 
 def chat_whole(blocks):
@@ -103,8 +121,14 @@ def responses_item(b, i):
         return {"type": "message", "id": f"msg_{i}", "role": "assistant", "status": "completed",
                 "content": [{"type": "output_text", "text": b["text"], "annotations": [],
                              "logprobs": []}]}
-    return {"type": "function_call", "id": f"fc_{i}", "call_id": b["id"], "name": b["name"],
+    item = {"type": "function_call", "id": f"fc_{i}", "call_id": b["id"], "name": b["name"],
             "arguments": json.dumps(b["args"]), "status": "completed"}
+    if b["namespace"]:
+        item["namespace"] = b["namespace"]
+    if "freeform" in b:
+        del item["arguments"]
+        item |= {"type": "custom_tool_call", "id": f"ctc_{i}", "input": b["freeform"]}
+    return item
 
 
 def responses_whole(blocks):
@@ -115,7 +139,13 @@ def item_events(b, i, item):
     """What opens an item, fills it and closes it."""
     where = {"output_index": i, "item_id": item["id"]}
     done = {"type": "response.output_item.done", "output_index": i, "item": item}
-    if b["type"] == "call":
+    if "freeform" in b:
+        fresh = {**item, "input": "", "status": "in_progress"}
+        kind, value = "response.custom_tool_call_input.", b["freeform"]
+        fill = [{"type": kind + "delta", **where, "delta": d}
+                for d in (value[:len(value) // 2], value[len(value) // 2:])]
+        done = [{"type": kind + "done", **where, "input": value}, done]
+    elif b["type"] == "call":
         fresh = {**item, "arguments": "", "status": "in_progress"}
         kind = "response.function_call_arguments."
         fill = [{"type": kind + "delta", **where, "delta": h} for h in halves(b["args"])]
@@ -178,7 +208,7 @@ def anthropic_block(b):
         return {"type": "text", "text": b["text"]}
     if b["type"] == "thought":
         return {"type": "thinking", "thinking": b["text"], "signature": b["sig"]}
-    return {"type": "tool_use", "id": b["id"], "name": b["name"], "input": b["args"]}
+    return {"type": "tool_use", "id": b["id"], "name": full(b), "input": b["args"]}
 
 
 def anthropic_whole(blocks):
@@ -222,7 +252,7 @@ GEMINI_USAGE = {"promptTokenCount": 100, "cachedContentTokenCount": 40, "candida
 
 def gemini_parts(b, streamed):
     if b["type"] == "call":
-        part = {"functionCall": {"id": b["id"], "name": b["name"], "args": b["args"]}}
+        part = {"functionCall": {"id": b["id"], "name": full(b), "args": b["args"]}}
         return [{**part, "thoughtSignature": b["sig"]} if b["sig"] else part]
     extra = {"thought": True} if b["type"] == "thought" else {}
     pieces = b["pieces"] if streamed else [b["text"]]

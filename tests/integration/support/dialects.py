@@ -7,10 +7,10 @@ DIALECTS = ("chat", "responses", "anthropic", "gemini")
 KEY = "sk-upstream-key-1"
 
 
-def config(dialect, upstream):
-    """A proxy whose model `nice` is `real-model` of an upstream of the dialect."""
+def config(dialect, upstream, alias="nice", model="real-model"):
+    """A proxy whose model `alias` is `model` of an upstream of the dialect."""
     root = upstream.url.removesuffix("/v1")
-    models = [{"name": "real-model", "alias": "nice"}]
+    models = [{"name": model, "alias": alias}]
     if dialect == "chat":
         return {"openai-compatibility": [{"name": "scripted", "base-url": upstream.url,
                                           "api-key-entries": [{"api-key": KEY}],

@@ -10,10 +10,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODULES, README = ROOT / "build" / "clients" / "node_modules", ROOT / "README.md"
 SECONDS = 120
+DESK = pathlib.Path(__file__).with_name("desk.py")
 TASK = "Write the file greeting.txt as you were told, with your own tool, then say that it is done."
 
 
@@ -69,7 +71,7 @@ def claude_code(url, key, home, folder):
 
 
 CODEX = """
-model = "nice"
+model = "%s"
 model_provider = "proxy"
 check_for_update_on_startup = false
 
@@ -86,13 +88,18 @@ plugins = false
 
 [analytics]
 enabled = false
+
+[mcp_servers.desk]
+command = "%s"
+args = ["%s"]
 """
 
 
-def codex(url, key, home, folder):
+def codex(url, key, home, folder, model="nice"):
+    """With a server of tools, `desk`: Codex tells of them in a namespace."""
     settings = home / ".codex"
     settings.mkdir()
-    (settings / "config.toml").write_text(CODEX % url)
+    (settings / "config.toml").write_text(CODEX % (model, url, sys.executable, DESK))
     env = environment(home, CODEX_HOME=str(settings), PROXY_KEY=key)
     return finish([MODULES / ".bin" / "codex", "exec", "--skip-git-repo-check",
                    "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
@@ -153,14 +160,29 @@ def installed():
 
 # --- what the upstream makes of a program's request ----------------------------------------------
 
+# How a tool that takes plain text is offered where there are no such tools.
+FREEFORM = {"type": "object", "properties": {"input": {"type": "string"}}}
+
+
+def told(tools, prefix=""):
+    """The tools of a Responses request that can be called, those of namespaces by full names."""
+    for tool in tools:
+        if tool["type"] == "namespace":
+            yield from told(tool["tools"], tool["name"] + "__")
+        elif tool["type"] == "function":
+            yield prefix + tool["name"], tool.get("parameters") or {}
+        elif tool["type"] == "custom":
+            yield prefix + tool["name"], FREEFORM
+
+
 def offered(kind, body):
-    """The functions that a request offers: name to schema."""
+    """What a request offers to call: name to schema."""
     if kind == "chat":
         return {t["function"]["name"]: t["function"].get("parameters") or {}
                 for t in body.get("tools") or [] if t["type"] == "function"}
     if kind == "responses":
-        return {t["name"]: t.get("parameters") or {}
-                for t in body.get("tools") or [] if t["type"] == "function"}
+        later = [t for i in body["input"] if i["type"] == "additional_tools" for t in i["tools"]]
+        return dict(told([*(body.get("tools") or []), *later]))
     if kind == "anthropic":
         return {t["name"]: t.get("input_schema") or {} for t in body.get("tools") or []}
     return {f["name"]: f.get("parametersJsonSchema") or f.get("parameters") or {}
@@ -188,7 +210,8 @@ def result_given(kind, body):
     if kind == "chat":
         return body["messages"][-1]["role"] == "tool"
     if kind == "responses":
-        return any(i.get("type") == "function_call_output" for i in body["input"])
+        return any(i.get("type") in ("function_call_output", "custom_tool_call_output")
+                   for i in body["input"])
     if kind == "anthropic":
         return any(b["type"] == "tool_result" for m in body["messages"]
                    if isinstance(m["content"], list) for b in m["content"])

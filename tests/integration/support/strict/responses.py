@@ -30,7 +30,7 @@ ITEMS = {
     "custom_tool_call_output": {"call_id", "output"},
     "web_search_call": {"action"}, "image_generation_call": {"result"},
     "item_reference": set(), "compaction": {"encrypted_content"},
-    "additional_tools": {"tools"}}
+    "additional_tools": {"role", "tools"}}
 CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 IDS = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc",
        "function_call_output": "fc", "custom_tool_call_output": "ctc"}

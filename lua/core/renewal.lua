@@ -80,8 +80,8 @@ local function adopt(entry, text, token)
   return true
 end
 
--- Writes what the server gave.  People, and programs that know of no lock, may have changed the
--- file meanwhile: their members stay, and so does a removal.
+-- Writes what the server gave.  People, and programs that know of no lock, may have changed the file
+-- meanwhile: their members stay, and so does a removal.
 local function save(entry, changes, before, token)
   local base = before
   if not entry.unsaved then

@@ -143,8 +143,8 @@ function M.id_of(entry, account)
   return account.suffix and entry.name .. "#" .. account.suffix or entry.name
 end
 
--- Notes which login a file holds.  What happened before another one says nothing about it, even when
--- the file was away meanwhile.
+-- Notes which login a file holds.  What happened before another one says nothing about it, even
+-- when the file was away meanwhile.
 local function note_login(entry, is_ours)
   local token = entry.document and token_files.refresh_token(entry.document)
   if not token then return end

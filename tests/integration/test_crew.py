@@ -1,5 +1,5 @@
-"""Many logins of which most are in trouble, while files come, go and change: nobody notices, and what
-`explain` says about each account is what the servers know and what the next request does."""
+"""Many logins of which most are in trouble, while files come, go and change: nobody notices, and
+what `explain` says about each account is what the servers know and what the next request does."""
 import asyncio
 import json
 import math
@@ -45,7 +45,7 @@ class Fate:
         self.changed[self.crew.join().file] = time.monotonic()
 
     def well(self, member):
-        # A token that is lost while the one before is being replaced looks like a login that is over.
+        # A token that is lost while another is being replaced looks like a login that is over.
         if member.tokens.access is None or any(
                 a.what == "expired" and a.at > time.monotonic() - 1 for a in member.asked[-50:]):
             return False

@@ -161,8 +161,8 @@ class Servers:
 
 
 # What a refresh may change, besides adding members.
-FRESH = {"access_token", "refresh_token", "id_token", "api_key", "last_refresh", "expired", "expiry",
-         "expires_in", "token_type", "type", "resource_url"}
+FRESH = {"access_token", "refresh_token", "id_token", "api_key", "last_refresh", "expired",
+         "expiry", "expires_in", "token_type", "type", "resource_url"}
 
 
 def lost(old, new, path=""):

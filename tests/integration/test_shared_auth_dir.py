@@ -1,5 +1,5 @@
-"""Several processes on one auth-dir: tokens that are good for one use are refreshed once, whoever is
-killed meanwhile."""
+"""Several processes on one auth-dir: tokens that are good for one use are refreshed once, whoever
+is killed meanwhile."""
 import http.client
 import os
 import signal

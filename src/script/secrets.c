@@ -33,11 +33,13 @@ static void add(struct secrets *known, const char *text, size_t len)
     if (len < SHORTEST || len > LONGEST)
         return;
     more = realloc(known->items, (known->count + 1) * sizeof(*more));
-    copy = more ? strndup(text, len) : NULL;
+    copy = more ? malloc(len) : NULL;
     if (more)
         known->items = more;
-    if (copy)
-        known->items[known->count++] = (struct secret){copy, len};
+    if (!copy)
+        return;
+    memcpy(copy, text, len); // of a text that may go on
+    known->items[known->count++] = (struct secret){copy, len};
 }
 
 // What JSON with escaped slashes and what URLs make of a secret; empty when it is the same.

@@ -237,19 +237,17 @@ end
 
 -- Whether everything stands where it has to, the usual case: then no turn need be laid out anew.
 local function is_paired(turns)
-  local seen, open, only_results = {}, nil, false
+  local seen, open = {}, nil
   for _, turn in ipairs(turns) do
     local role = turn.role
     if role == "user" then
-      if only_results or not answers_in_order(turn, open) then return false end
-      only_results = open ~= nil and #open == #turn.blocks
+      if not answers_in_order(turn, open) then return false end
       open = nil
     elseif open then
       return false
     else
       if role == "assistant" then open = calls_in_order(turn, seen) end
       if open == false then return false end
-      only_results = false
     end
   end
   return not open

@@ -27,8 +27,13 @@ local function text_part(text)
   return { type = "text", text = text }
 end
 
+-- Where something stands, in words: `path` is the number of a turn, or words already.
+local function where(path)
+  return type(path) == "number" and "turns[" .. path - 1 .. "]" or path
+end
+
 local function dropped(block, ctx, path)
-  ctx.warn("drop.block", path, block.type)
+  ctx.warn("drop.block", where(path), block.type)
   return nil
 end
 
@@ -124,6 +129,14 @@ local function is_plain(made)
   return true
 end
 
+-- The text of blocks that are one text and nothing more, as most are.
+local function only_text(blocks, ctx)
+  local block = blocks and blocks[1]
+  if not block or blocks[2] or block.type ~= "text" then return nil end
+  if block.cache and ctx.caps.cache_key or block.extras and block.extras.chat then return nil end
+  return block.text
+end
+
 -- The content of a message: a string wherever that says the same.
 local function content_of(list, caps)
   local count = #list
@@ -202,7 +215,7 @@ local function split_result(block, ctx, path, state)
       state.parts[#state.parts + 1] =
         text_part(words .. " " .. state.count .. " from tool call " .. block.call_id .. ":")
       state.parts[#state.parts + 1] = made
-      ctx.warn("map.lossy", path, label)
+      ctx.warn("map.lossy", where(path), label)
     elseif made then
       list[#list + 1] = made
     end
@@ -210,19 +223,19 @@ local function split_result(block, ctx, path, state)
   return list, notes
 end
 
-local function result(block, ctx, path, messages, state)
+local function result_content(block, ctx, path, state)
   local list, notes = split_result(block, ctx, path, state)
   local content = content_of(list, ctx.caps)
-  if notes[1] then
-    local note = concat(notes, "\n")
-    if not content then
-      content = note
-    elseif type(content) == "string" then
-      content = content .. "\n" .. note
-    else
-      content[#content + 1] = text_part(note)
-    end
-  end
+  if not notes[1] then return content end
+  local note = concat(notes, "\n")
+  if not content then return note end
+  if type(content) == "string" then return content .. "\n" .. note end
+  content[#content + 1] = text_part(note)
+  return content
+end
+
+local function result(block, ctx, path, messages, state)
+  local content = only_text(block.content, ctx) or result_content(block, ctx, path, state)
   if block.is_error then
     if type(content) == "table" then
       table.insert(content, 1, text_part "Error: ")
@@ -356,16 +369,15 @@ function M.messages(request, ctx)
   local turns, held = request.turns, nil
   for i = 1, #turns do
     local turn = turns[i]
-    local path = "turns[" .. i - 1 .. "]"
     local before_answer = is_answer(turns[i + 1])
     if turn.role == "instruction" and before_answer and has_calls(messages[#messages]) then
       -- Nothing may stand between a call and its result.
       held = held or {}
       held[#held + 1] = turn
     else
-      on[turn.role](turn, ctx, path, messages)
+      on[turn.role](turn, ctx, i, messages)
       if held and not before_answer then
-        for _, each in ipairs(held) do on.instruction(each, ctx, path, messages) end
+        for _, each in ipairs(held) do on.instruction(each, ctx, i, messages) end
         held = nil
       end
     end

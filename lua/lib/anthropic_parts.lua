@@ -208,11 +208,23 @@ function M.content(list)
   return list
 end
 
+-- The text of blocks that are one text and nothing more, as most results are.
+local function only_text(blocks)
+  local block = blocks and blocks[1]
+  if not block or blocks[2] or block.type ~= "text" then return nil end
+  if block.cache or block.extras or block.citations then return nil end
+  return block.text
+end
+
+local function result_content(state, blocks)
+  local list = M.list(state, blocks)
+  return list[1] and M.content(list) or ""
+end
+
 function writers.tool_result(state, block)
-  local list = M.list(state, block.content)
   local native = {
     type = "tool_result", tool_use_id = block.call_id, is_error = block.is_error and true or nil,
-    content = list[1] and M.content(list) or "",
+    content = only_text(block.content) or result_content(state, block.content),
   }
   return mark(state, extend(native, block.extras), block.cache)
 end

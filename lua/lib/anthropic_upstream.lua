@@ -180,7 +180,7 @@ local function push(messages, role, content, extras)
     return
   end
   messages[#messages + 1] = {
-    role = role, content = content, extras = extras, whole = extras ~= nil,
+    role = role, content = content, extras = extras, whole = extras and true,
   }
 end
 
@@ -243,9 +243,9 @@ local function write_messages(state, request, body)
     }
   end
   for _, message in ipairs(messages) do
-    list[#list + 1] = parts.extend({
-      role = message.role, content = parts.content(message.content),
-    }, message.extras)
+    local extras = message.extras
+    message.content, message.extras, message.whole = parts.content(message.content), nil, nil
+    list[#list + 1] = parts.extend(message, extras)
   end
   body.messages = list
 end

@@ -23,24 +23,29 @@ M.add_extras = add_extras
 
 -- --- parts --------------------------------------------------------------------------------------
 
+-- A part that is nothing but text is a string until it turns out that the message needs a list:
+-- most messages do not, and their texts never become tables.
+
 local function text_part(text)
   return { type = "text", text = text }
 end
 
+-- Where something stands, in words: `path` is the number of a turn, or words already.
+local function where(path)
+  return type(path) == "number" and "turns[" .. path - 1 .. "]" or path
+end
+
 local function dropped(block, ctx, path)
-  ctx.warn("drop.block", path, block.type)
+  ctx.warn("drop.block", where(path), block.type)
   return nil
 end
 
 local part = {}
 
 function part.text(block)
-  return text_part(block.text)
+  return block.text
 end
-
-function part.refusal(block)
-  return text_part(block.text)
-end
+part.refusal = part.text
 
 function part.image(block, ctx, path)
   local url = media.data_url(block.source)
@@ -64,7 +69,7 @@ function part.document(block, ctx, path)
   local media_type = source.media_type or ""
   if source.kind == "text" or source.kind == "base64" and sub(media_type, 1, 5) == "text/" then
     local text = text_of_document(block, source)
-    if text and text ~= "" then return text_part(text) end
+    if text and text ~= "" then return text end
   elseif source.kind == "base64" then
     local name = block.filename or source.name or media.filename(media_type)
     return { type = "file", file = { file_data = media.data_url(source), filename = name } }
@@ -72,7 +77,7 @@ function part.document(block, ctx, path)
     return { type = "file", file = { file_id = source.file_id, filename = block.filename } }
   end
   dropped(block, ctx, path)
-  return source.url and text_part("[document: " .. source.url .. "]") or nil
+  return source.url and "[document: " .. source.url .. "]" or nil
 end
 
 function part.audio(block, ctx, path)
@@ -95,7 +100,7 @@ function part.search_result(block)
   for _, inner in ipairs(block.content or {}) do
     if inner.type == "text" then lines[#lines + 1] = inner.text end
   end
-  return text_part(concat(lines, "\n"))
+  return concat(lines, "\n")
 end
 
 function part.opaque(block, ctx, path)
@@ -110,16 +115,25 @@ local function part_of(block, ctx, path)
   local build = part[block.type]
   if not build then return dropped(block, ctx, path) end
   local made = build(block, ctx, path)
-  if not made or json.is_raw(made) then return made end
-  if block.cache and ctx.caps.cache_key then made.prompt_cache_breakpoint = EXPLICIT end
+  local marked = block.cache and ctx.caps.cache_key
+  local own = block.extras and block.extras.chat
+  if not made or json.is_raw(made) or not marked and not own then return made end
+  if type(made) == "string" then made = text_part(made) end
+  if marked then made.prompt_cache_breakpoint = EXPLICIT end
   return add_extras(made, block.extras)
 end
 
--- Parts that are nothing but text can be one string.
-local function is_plain(made)
-  if json.is_raw(made) or made.type ~= "text" then return false end
-  for name in next, made do
-    if name ~= "type" and name ~= "text" then return false end
+-- The text of blocks that are one text and nothing more, as most results are.
+local function only_text(blocks, ctx)
+  local block = blocks and blocks[1]
+  if not block or blocks[2] or block.type ~= "text" then return nil end
+  local made = part_of(block, ctx)
+  return type(made) == "string" and made or nil
+end
+
+local function all_text(list)
+  for i = 1, #list do
+    if type(list[i]) ~= "string" then return false end
   end
   return true
 end
@@ -128,14 +142,13 @@ end
 local function content_of(list, caps)
   local count = #list
   if count == 0 then return nil end
-  for i = 1, count do
-    if not is_plain(list[i]) then return array(list) end
+  if all_text(list) and (count == 1 or caps.flatten_text ~= false) then
+    return count == 1 and list[1] or concat(list, "\n\n")
   end
-  if count == 1 then return list[1].text end
-  if caps.flatten_text == false then return array(list) end
-  local texts = {}
-  for i = 1, count do texts[i] = list[i].text end
-  return concat(texts, "\n\n")
+  for i = 1, count do
+    if type(list[i]) == "string" then list[i] = text_part(list[i]) end
+  end
+  return array(list)
 end
 
 local function parts_of(blocks, ctx, path, list)
@@ -191,18 +204,19 @@ local attached = { image = "image", document = "document", audio = "audio", vide
 
 -- Texts of a result stay with it; media follow behind all results of the turn.
 local function split_result(block, ctx, path, state)
-  local list, notes = {}, {}
+  local list, notes = {}, nil
   for _, inner in ipairs(block.content or {}) do
     local made = part_of(inner, ctx, path)
     local label = attached[inner.type]
-    if made and label and not is_plain(made) then
+    if made and label and type(made) ~= "string" then
       state.count = state.count + 1
+      notes = notes or {}
       notes[#notes + 1] = "[attached below: " .. label .. " " .. state.count .. "]"
       local words = gsub(label, "^%l", string.upper)
       state.parts[#state.parts + 1] =
-        text_part(words .. " " .. state.count .. " from tool call " .. block.call_id .. ":")
+        words .. " " .. state.count .. " from tool call " .. block.call_id .. ":"
       state.parts[#state.parts + 1] = made
-      ctx.warn("map.lossy", path, label)
+      ctx.warn("map.lossy", where(path), label)
     elseif made then
       list[#list + 1] = made
     end
@@ -210,19 +224,19 @@ local function split_result(block, ctx, path, state)
   return list, notes
 end
 
-local function result(block, ctx, path, messages, state)
+local function result_content(block, ctx, path, state)
   local list, notes = split_result(block, ctx, path, state)
   local content = content_of(list, ctx.caps)
-  if notes[1] then
-    local note = concat(notes, "\n")
-    if not content then
-      content = note
-    elseif type(content) == "string" then
-      content = content .. "\n" .. note
-    else
-      content[#content + 1] = text_part(note)
-    end
-  end
+  if not notes then return content end
+  local note = concat(notes, "\n")
+  if not content then return note end
+  if type(content) == "string" then return content .. "\n" .. note end
+  content[#content + 1] = text_part(note)
+  return content
+end
+
+local function result(block, ctx, path, messages, state)
+  local content = only_text(block.content, ctx) or result_content(block, ctx, path, state)
   if block.is_error then
     if type(content) == "table" then
       table.insert(content, 1, text_part "Error: ")
@@ -276,7 +290,7 @@ local UNAVAILABLE = "[reasoning unavailable]"
 
 local function add_reasoning(message, thoughts, has_calls, caps)
   local field = caps.reasoning_field
-  local text = field and concat(thoughts, "\n\n") or ""
+  local text = field and thoughts and concat(thoughts, "\n\n") or ""
   if text == "" and has_calls and caps.reasoning_required then
     field, text = field or "reasoning_content", UNAVAILABLE
   end
@@ -294,14 +308,17 @@ M.server_text = server_text
 
 -- Sorts the blocks of a turn: Chat has one place for each kind, calls behind all text.
 local function sort_blocks(blocks, ctx, path)
-  local texts, thoughts, refusal, calls, audio = {}, {}, nil, nil, nil
+  local texts, thoughts, refusal, calls, audio = {}, nil, nil, nil, nil
   for i = 1, #blocks do
     local block = blocks[i]
     local kind = block.type
     if kind == "text" then
       texts[#texts + 1] = part_of(block, ctx, path)
     elseif kind == "thinking" then
-      if block.text ~= "" then thoughts[#thoughts + 1] = block.text end
+      if block.text ~= "" then
+        thoughts = thoughts or {}
+        thoughts[#thoughts + 1] = block.text
+      end
     elseif kind == "tool_call" then
       calls = calls or array {}
       calls[#calls + 1] = call(block, ctx)
@@ -313,7 +330,7 @@ local function sort_blocks(blocks, ctx, path)
       texts[#texts + 1] = block.raw
     else
       local text = (kind == "server_call" or kind == "server_result") and server_text(block)
-      if text then texts[#texts + 1] = text_part(text) else dropped(block, ctx, path) end
+      if text then texts[#texts + 1] = text else dropped(block, ctx, path) end
     end
   end
   return texts, thoughts, refusal, calls, audio
@@ -356,16 +373,15 @@ function M.messages(request, ctx)
   local turns, held = request.turns, nil
   for i = 1, #turns do
     local turn = turns[i]
-    local path = "turns[" .. i - 1 .. "]"
     local before_answer = is_answer(turns[i + 1])
     if turn.role == "instruction" and before_answer and has_calls(messages[#messages]) then
       -- Nothing may stand between a call and its result.
       held = held or {}
       held[#held + 1] = turn
     else
-      on[turn.role](turn, ctx, path, messages)
+      on[turn.role](turn, ctx, i, messages)
       if held and not before_answer then
-        for _, each in ipairs(held) do on.instruction(each, ctx, path, messages) end
+        for _, each in ipairs(held) do on.instruction(each, ctx, i, messages) end
         held = nil
       end
     end

@@ -1,11 +1,13 @@
 --- Normalisation N2, N3, N5, N6: empty and foreign blocks, merging, instructions, prefill.
 ---
---- Turns are rebuilt, never changed: the decoded request stays the client's.
+--- No pass changes a turn or a list of turns that it was given, so that the decoded request stays the
+--- client's; and what need not change is not copied, since most requests are fine as they come.
 
 local ir = require "lib.ir"
 local reject = require "lib.reject"
 
 local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.sub
+local ipairs, move, type = ipairs, table.move, type
 
 local M = {}
 
@@ -20,6 +22,15 @@ local function copy_of(block)
   return made
 end
 M.copy = copy_of
+
+--- The first members of a list, as a list of one's own.
+--- @param list any[]
+--- @param count integer
+--- @return any[]
+local function head(list, count)
+  return move(list, 1, count, 1, {})
+end
+M.head = head
 
 --- The plain text of blocks, joined by blank lines.
 --- @param blocks IrBlock[]
@@ -155,44 +166,10 @@ local function is_blank(text)
   return not find(text, "%S")
 end
 
-local function strip_turn(turn, ctx, index)
-  local blocks, count, blank = {}, 0, nil
-  local of_user = turn.role ~= "assistant"
-  local given = turn.blocks
-  for i = 1, #given do
-    local block = given[i]
-    local kept, kind = block, block.type
-    if kind == "text" then
-      if not block.sig and is_blank(block.text) then
-        -- Matters only when there is nothing else.
-        if block.text ~= "" then blank = blank or block end
-        kept = nil
-      end
-    elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
-      ctx.warn("drop.block", path_of(index, i), kind)
-      kept = nil
-    else
-      local fitted = fit[kind]
-      if fitted then kept = fitted(block, ctx, index, i) end
-    end
-    if kept then
-      count = count + 1
-      blocks[count] = kept
-    end
-  end
-  if count == 0 and blank and of_user then
-    -- Anthropic takes no text that is nothing but white space.
-    if ctx.base == "anthropic" then
-      blank = ir.text(STUB)
-      ctx.warn("synth.turn", path_of(index, 1))
-    end
-    blocks[1] = blank
-  end
-  return blocks
-end
-
--- Written out, since a request has hundreds of turns and goes through here several times.
--- Most turns have nothing but the first two members: a table for more is twice as dear.
+--- A turn with other blocks.
+--- @param turn IrTurn
+--- @param blocks IrBlock[]
+--- @return IrTurn
 local function with_blocks(turn, blocks)
   local made = { role = turn.role, blocks = blocks }
   local name, level, phase, extras = turn.name, turn.level, turn.phase, turn.extras
@@ -204,17 +181,61 @@ local function with_blocks(turn, blocks)
 end
 M.with_blocks = with_blocks
 
---- N2: a new list of turns without what is empty or unsupported.
+-- What is left of a text: white space matters only when there is nothing else.
+local function fit_text(block)
+  if block.sig or not is_blank(block.text) then return block end
+  return nil
+end
+
+-- What a turn says that has only blanks to say.
+local function only_blank(turn, ctx, index)
+  for _, block in ipairs(turn.role ~= "assistant" and turn.blocks or {}) do
+    if block.type == "text" and block.text ~= "" and is_blank(block.text) then
+      -- Anthropic takes no text that is nothing but white space.
+      if ctx.base ~= "anthropic" then return { block } end
+      ctx.warn("synth.turn", path_of(index, 1))
+      return { ir.text(STUB) }
+    end
+  end
+  return nil
+end
+
+-- The turn, another one in its place, or nil.
+local function strip_turn(turn, ctx, index)
+  local of_user = turn.role ~= "assistant"
+  local given, kept = turn.blocks, nil
+  for i = 1, #given do
+    local block = given[i]
+    local kind = block.type
+    local fitted = block
+    if kind == "text" then
+      fitted = fit_text(block)
+    elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
+      ctx.warn("drop.block", path_of(index, i), kind)
+      fitted = nil
+    elseif fit[kind] then
+      fitted = fit[kind](block, ctx, index, i)
+    end
+    if fitted ~= block and not kept then kept = head(given, i - 1) end
+    if kept then kept[#kept + 1] = fitted end
+  end
+  if not kept then return #given > 0 and turn or nil end
+  if #kept == 0 then kept = only_blank(turn, ctx, index) end
+  return kept and with_blocks(turn, kept)
+end
+
+--- N2: the turns without what is empty or unsupported.
 --- @param turns IrTurn[]
 --- @param ctx table
 --- @return IrTurn[]
 function M.strip(turns, ctx)
-  local kept = {}
+  local kept
   for index, turn in ipairs(turns) do
-    local blocks = strip_turn(turn, ctx, index)
-    if #blocks > 0 then kept[#kept + 1] = with_blocks(turn, blocks) end
+    local stripped = strip_turn(turn, ctx, index)
+    if stripped ~= turn and not kept then kept = head(turns, index - 1) end
+    if kept then kept[#kept + 1] = stripped end
   end
-  return kept
+  return kept or turns
 end
 
 --- The leading instructions for a target.
@@ -258,8 +279,8 @@ local function move_images(turns)
     elseif moved and turn.role == "user" then
       -- Results come first in a user turn: the pairing sees to that.
       turn = with_blocks(turn, { table.unpack(turn.blocks) })
-      table.move(turn.blocks, 1, #turn.blocks, #moved + 1)
-      table.move(moved, 1, #moved, 1, turn.blocks)
+      move(turn.blocks, 1, #turn.blocks, #moved + 1)
+      move(moved, 1, #moved, 1, turn.blocks)
       moved = nil
     end
     out[#out + 1] = turn
@@ -283,18 +304,33 @@ function M.place_images(turns, ctx)
   return move_images(turns)
 end
 
+local function joins(a, b)
+  return a.role == b.role and b.role ~= "instruction"
+end
+
+local function has_neighbours(turns)
+  for i = 2, #turns do
+    if joins(turns[i - 1], turns[i]) then return true end
+  end
+  return false
+end
+
 --- N3: adjacent turns of one role become one.
 --- @param turns IrTurn[]
 --- @return IrTurn[]
 function M.merge(turns)
-  local out, last = {}, nil
+  if not has_neighbours(turns) then return turns end
+  local out, last, is_own = {}, nil, false
   for _, turn in ipairs(turns) do
-    if last and last.role == turn.role and turn.role ~= "instruction" then
-      -- Turns are copies already, their lists too.
-      table.move(turn.blocks, 1, #turn.blocks, #last.blocks + 1, last.blocks)
+    if last and joins(last, turn) then
+      if not is_own then
+        last, is_own = with_blocks(last, head(last.blocks, #last.blocks)), true
+        out[#out] = last
+      end
+      move(turn.blocks, 1, #turn.blocks, #last.blocks + 1, last.blocks)
     else
       out[#out + 1] = turn
-      last = turn
+      last, is_own = turn, false
     end
   end
   return out
@@ -317,20 +353,20 @@ end
 function M.instructions(turns, ctx)
   local wrap = ctx.base == "gemini" or not ctx.caps.mid_system
   local lower_level = ctx.base == "chat" and not ctx.caps.developer_role
-  local out, changed = {}, false
+  local out
   for i, turn in ipairs(turns) do
-    if turn.role == "instruction" then
+    if turn.role == "instruction" and (wrap or lower_level and turn.level ~= "system") then
+      out = out or head(turns, #turns)
       if wrap then
-        turn, changed = ir.turn("user", { wrapped(turn, i) }), true
-      elseif lower_level and turn.level ~= "system" then
-        turn = with_blocks(turn, turn.blocks)
-        turn.level = "system"
+        out[i] = ir.turn("user", { wrapped(turn, i) })
+      else
+        out[i] = with_blocks(turn, turn.blocks)
+        out[i].level = "system"
       end
     end
-    out[i] = turn
   end
-  if changed and (ctx.base == "gemini" or ctx.base == "anthropic") then return M.merge(out) end
-  return out
+  if out and wrap and (ctx.base == "gemini" or ctx.base == "anthropic") then return M.merge(out) end
+  return out or turns
 end
 
 -- A native prefill may not end in white space.
@@ -352,11 +388,12 @@ end
 function M.ends(turns, request, ctx)
   local last = turns[#turns]
   if last and last.role == "assistant" then
+    local index = #turns
+    turns = head(turns, index - 1)
     if ctx.caps.prefill then
-      turns[#turns] = trim_prefill(last)
+      turns[index] = trim_prefill(last)
     else
-      ctx.warn("drop.prefill", "turns[" .. #turns - 1 .. "]")
-      turns[#turns] = nil
+      ctx.warn("drop.prefill", "turns[" .. index - 1 .. "]")
     end
   end
   if #turns == 0 and #request.system == 0 and #request.turns == 0 then
@@ -369,7 +406,7 @@ function M.ends(turns, request, ctx)
   local first = turns[1]
   if not first or ctx.base ~= "responses" and first.role ~= "user" then
     if not first and #request.system == 0 then reject.bad(nil, "the request holds no input") end
-    table.insert(turns, 1, ir.turn("user", { ir.text(STUB) }))
+    turns = move(turns, 1, #turns, 2, { ir.turn("user", { ir.text(STUB) }) })
     ctx.warn("synth.turn", "turns[0]")
   end
   return turns

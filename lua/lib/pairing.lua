@@ -196,10 +196,68 @@ local function lay_out(entries, ctx)
   return out
 end
 
+-- The calls of an assistant turn, which follow nothing that waits for a result; false when
+-- something has to be mended.
+local function calls_in_order(turn, seen)
+  local calls
+  for _, block in ipairs(turn.blocks) do
+    if block.type == "tool_call" then
+      local id = block.id
+      if not id or id == "" or seen[id] then return false end
+      seen[id] = true
+      if calls then calls[#calls + 1] = block else calls = { block } end
+    elseif block.type == "tool_result" then
+      return false
+    end
+  end
+  return calls
+end
+
+-- Whether a user turn begins with the results of these calls, in their order, and has no others.
+-- Results learn what they are results of.
+local function answers_in_order(turn, calls)
+  local blocks = turn.blocks
+  local count = calls and #calls or 0
+  for i = 1, count do
+    local block, call = blocks[i], calls[i]
+    if not block or block.type ~= "tool_result" or block.call_id ~= call.id
+        or block.name ~= nil and block.name ~= call.name
+        or block.kind ~= nil and block.kind ~= call.kind then
+      return false
+    end
+    -- The body left it out, so nothing of the client's is changed.
+    block.name, block.kind = call.name, call.kind
+  end
+  for i = count + 1, #blocks do
+    local kind = blocks[i].type
+    if kind == "tool_result" or kind == "tool_call" then return false end
+  end
+  return true
+end
+
+-- Whether everything stands where it has to, the usual case: then no turn need be laid out anew.
+local function is_paired(turns)
+  local seen, open = {}, nil
+  for _, turn in ipairs(turns) do
+    local role = turn.role
+    if role == "user" then
+      if not answers_in_order(turn, open) then return false end
+      open = nil
+    elseif open then
+      return false
+    else
+      if role == "assistant" then open = calls_in_order(turn, seen) end
+      if open == false then return false end
+    end
+  end
+  return not open
+end
+
 --- @param turns IrTurn[]
 --- @param ctx table
 --- @return IrTurn[]
 function M.run(turns, ctx)
+  if is_paired(turns) then return turns end
   local state = { by_id = {}, ctx = ctx, broken = {} }
   local entries = {}
   for index, turn in ipairs(turns) do

@@ -95,30 +95,32 @@ local function has_thinking(blocks)
   return false
 end
 
-local function assistant_turn(turn, index, ctx)
-  local blocks = rebind(turn.blocks)
-  local out = {}
-  local keep = keeps[ctx.base]
-  for _, block in ipairs(blocks) do
-    if block.type == "thinking" or block.type == "redacted_thinking" then
-      if keep(block, ctx) then
-        out[#out + 1] = block
-      else
-        dropped(block, ctx, index)
-      end
-    elseif block.type == "text" and block.text == ""
-        and not signatures.usable(block.sig, ctx.caps) then
-      -- It only carried a signature that is of no use here.
-      dropped(block, ctx, index)
-    else
-      out[#out + 1] = without_foreign_sig(block, ctx)
-    end
+-- The block as the target takes it, or nil.
+local function fit(block, index, ctx)
+  local kind = block.type
+  if kind == "thinking" or kind == "redacted_thinking" then
+    if keeps[ctx.base](block, ctx) then return block end
+  elseif kind ~= "text" or block.text ~= "" or signatures.usable(block.sig, ctx.caps) then
+    return without_foreign_sig(block, ctx)
   end
+  -- A text without a word only carried a signature, which is of no use here.
+  dropped(block, ctx, index)
+  return nil
+end
+
+local function assistant_turn(turn, index, ctx)
+  local blocks, kept = rebind(turn.blocks), nil
+  for i, block in ipairs(blocks) do
+    local fitted = fit(block, index, ctx)
+    if fitted ~= block and not kept then kept = content.head(blocks, i - 1) end
+    if kept then kept[#kept + 1] = fitted end
+  end
+  local out = kept or blocks
   if ctx.caps.reasoning_required and ctx.base == "chat"
       and has_call(out) and not has_thinking(out) then
-    table.insert(out, 1, { type = "thinking", text = UNAVAILABLE, form = "raw" })
+    out = table.move(out, 1, #out, 2, { { type = "thinking", text = UNAVAILABLE, form = "raw" } })
   end
-  return out
+  return out ~= turn.blocks and content.with_blocks(turn, out) or turn
 end
 
 local function is_plain_user(turn)
@@ -129,34 +131,40 @@ local function is_plain_user(turn)
   return true
 end
 
--- Signatures that the client lost: from the replay store, else Google's sentinel.
+-- The signature that a call goes to Google with: its own, else from the replay store, else Google's
+-- sentinel where one has to be.
+local function google_sig(block, needed, ctx)
+  if block.sig then return block.sig end
+  local carrier = ctx.replay and ctx.replay.get("sig:" .. block.id)
+  local sig = carrier and signatures.unwrap(carrier)
+  if sig and sig.family == "google" then return sig end
+  if not needed then return nil end
+  return { family = "google", kind = "call", data = signatures.SENTINEL }
+end
+
+local function signed_turn(turn, current, ctx)
+  local first, blocks = true, nil
+  for i, block in ipairs(turn.blocks) do
+    if block.type == "tool_call" then
+      local sig = google_sig(block, first and current and ctx.caps.google_sentinel, ctx)
+      first = false
+      if sig ~= block.sig then
+        blocks = blocks or content.head(turn.blocks, #turn.blocks)
+        blocks[i] = content.copy(block)
+        blocks[i].sig = sig
+      end
+    end
+  end
+  return blocks and content.with_blocks(turn, blocks) or turn
+end
+
+-- Signatures that the client lost.  `turns` is a list of our own.
 local function restore_google(turns, ctx)
   local current = true
   for t = #turns, 1, -1 do
     local turn = turns[t]
     if is_plain_user(turn) then current = false end
-    if turn.role == "assistant" then
-      local first = true
-      for i, block in ipairs(turn.blocks) do
-        if block.type == "tool_call" then
-          local sig = block.sig
-          if not sig and ctx.replay then
-            local carrier = ctx.replay.get("sig:" .. block.id)
-            sig = carrier and signatures.unwrap(carrier)
-            if sig and sig.family ~= "google" then sig = nil end
-          end
-          if not sig and first and current and ctx.caps.google_sentinel then
-            sig = { family = "google", kind = "call", data = signatures.SENTINEL }
-          end
-          if sig and sig ~= block.sig then
-            local owner = content.copy(block)
-            owner.sig = sig
-            turn.blocks[i] = owner
-          end
-          first = false
-        end
-      end
-    end
+    if turn.role == "assistant" then turns[t] = signed_turn(turn, current, ctx) end
   end
 end
 
@@ -173,16 +181,14 @@ local function is_loop_broken(turns)
   return false
 end
 
---- @param turns IrTurn[]  copies; their lists may be replaced
+--- @param turns IrTurn[]
 --- @param ctx table
---- @return IrTurn[] turns
+--- @return IrTurn[] turns  a list of its own
 --- @return boolean broken  manual thinking is not possible in this request (Anthropic)
 function M.run(turns, ctx)
   local out, gone = {}, false
   for index, turn in ipairs(turns) do
-    if turn.role == "assistant" then
-      turn = content.with_blocks(turn, assistant_turn(turn, index, ctx))
-    end
+    if turn.role == "assistant" then turn = assistant_turn(turn, index, ctx) end
     if #turn.blocks > 0 then out[#out + 1] = turn else gone = true end
   end
   if gone and (ctx.base == "anthropic" or ctx.base == "gemini") then out = content.merge(out) end

@@ -27,10 +27,10 @@ local function wants_carriers(request)
   return false
 end
 
---- Makes the state of one stream.
---- @param ctx TranslationContext
---- @return StreamEncoder
-function M.stream(ctx)
+local function silent() end
+
+-- Makes the state of one answer; with `whole` no frames are made, only the response is.
+local function answer_of(ctx, whole)
   local request = ctx.request
   local is_codex = ctx.client ~= nil and ctx.client.variant == "codex"
   local frames, count, sequence = {}, 0, 0
@@ -40,8 +40,8 @@ function M.stream(ctx)
   local stop, usage = nil, ir.usage()
   local on, begin, finish = {}, {}, {}
 
-  -- `tail` are the members of the event, encoded, without the braces around them.
-  local function emit(kind, members)
+  -- `members` are those of the event, encoded, without the braces around them.
+  local emit = whole and silent or function(kind, members)
     count = count + 1
     frames[count] = {
       name = kind,
@@ -51,7 +51,7 @@ function M.stream(ctx)
     sequence = sequence + 1
   end
 
-  local function emit_response(kind)
+  local emit_response = whole and silent or function(kind)
     emit(kind, '"response":' .. response.text())
   end
 
@@ -87,12 +87,14 @@ function M.stream(ctx)
   local function open_item(item)
     local index = #output
     output[index + 1] = item
-    emit("response.output_item.added",
-      '"item":' .. encode(item) .. ',"output_index":' .. index)
+    if not whole then
+      emit("response.output_item.added",
+        '"item":' .. encode(item) .. ',"output_index":' .. index)
+    end
     return index
   end
 
-  local function close_item(item, index)
+  local close_item = whole and silent or function(item, index)
     emit("response.output_item.done", '"item":' .. encode(item) .. ',"output_index":' .. index)
   end
 
@@ -246,12 +248,19 @@ function M.stream(ctx)
   }
 end
 
+--- Makes the state of one stream.
+--- @param ctx TranslationContext
+--- @return StreamEncoder
+function M.stream(ctx)
+  return answer_of(ctx, false)
+end
+
 --- A whole response, made of what a stream would have told.
 --- @param answer IrResponse
 --- @param ctx TranslationContext
 --- @return string
 function M.whole(answer, ctx)
-  local encoder = M.stream(ctx)
+  local encoder = answer_of(ctx, true)
   local event = encoder.event
   event { type = "start", id = answer.id, model = answer.model, created = answer.created,
     service_tier = answer.service_tier }

@@ -55,25 +55,33 @@ local function map_result(block, ctx, custom)
   return made
 end
 
+local function map_turn(turn, ctx, custom)
+  local given, blocks = turn.blocks, nil
+  for i = 1, #given do
+    local block = given[i]
+    local mapped = block
+    if block.type == "tool_call" then
+      mapped = map_call(block, ctx, custom)
+    elseif block.type == "tool_result" then
+      mapped = map_result(block, ctx, custom)
+    end
+    if mapped ~= block then
+      blocks = blocks or content.head(given, #given)
+      blocks[i] = mapped
+    end
+  end
+  return blocks and content.with_blocks(turn, blocks) or turn
+end
+
 --- N8.  Sets ctx.names and ctx.ids.
---- @param request IrRequest  its turns are copies
+--- @param request IrRequest  a copy with a list of turns of its own
 --- @param ctx table
 function M.map(request, ctx)
   ctx.names = names.map(request, ctx.caps)
   ctx.ids = ids.map(request, ctx)
   ctx.called = {}
-  local custom = takes_custom(ctx)
-  for _, turn in ipairs(request.turns) do
-    local blocks = turn.blocks
-    for i = 1, #blocks do
-      local block = blocks[i]
-      if block.type == "tool_call" then
-        blocks[i] = map_call(block, ctx, custom)
-      elseif block.type == "tool_result" then
-        blocks[i] = map_result(block, ctx, custom)
-      end
-    end
-  end
+  local custom, turns = takes_custom(ctx), request.turns
+  for i, turn in ipairs(turns) do turns[i] = map_turn(turn, ctx, custom) end
 end
 
 -- --- tools --------------------------------------------------------------------------------------

@@ -117,27 +117,10 @@ static size_t put_utf8(char *out, int code)
     return 4;
 }
 
-static char simple_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-        return c;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return 0;
-    }
-}
+const char json_escapes[256] = {
+    ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+};
 
 size_t json_unescape(const char *p, const char *end, char out[4], size_t *used)
 {
@@ -147,7 +130,7 @@ size_t json_unescape(const char *p, const char *end, char out[4], size_t *used)
         return 0;
     *used = 2;
     if (p[1] != 'u') {
-        out[0] = simple_escape(p[1]);
+        out[0] = json_escapes[(unsigned char)p[1]];
         return out[0] ? 1 : 0;
     }
     unit = hex_unit(p + 2, end);
@@ -202,7 +185,7 @@ bool json_scan_string(struct json_scan *s, bool *plain)
             *plain = false;
             if (s->end - p < 2)
                 return json_scan_fail(s, s->end, "unterminated string");
-            if (p[1] == 'u' ? hex_unit(p + 2, s->end) < 0 : !simple_escape(p[1]))
+            if (p[1] == 'u' ? hex_unit(p + 2, s->end) < 0 : !json_escapes[(unsigned char)p[1]])
                 return json_scan_fail(s, p, "invalid escape in string");
             p += p[1] == 'u' ? 6 : 2;
         } else if ((unsigned char)*p >= 0x80) {

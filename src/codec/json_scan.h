@@ -61,6 +61,9 @@ enum json_type json_type_of(char first);
 // Length of the well-formed UTF-8 sequence at `p` (2 to 4), 0 when there is none.
 size_t json_utf8_length(const char *p, const char *end);
 
+// What a letter behind a backslash stands for; 0 for those that mean nothing alone.
+extern const char json_escapes[256];
+
 // Decodes the escape at `p` (on the backslash) into `out`.  `*used` gets the bytes read.  Returns
 // the bytes written, 0 when malformed.
 size_t json_unescape(const char *p, const char *end, char out[4], size_t *used);
@@ -84,25 +87,29 @@ static inline void json_scan_space(struct json_scan *s)
     s->at = p;
 }
 
-// The first byte at or after `p` that is not plain string content: a quote, a backslash, a control
-// character or anything that is not ASCII; `end` if there is none.
+#ifdef __SSE2__
+// Which of 16 bytes are not plain string content: a quote, a backslash, a control character or
+// anything that is not ASCII.  One bit a byte.
+static inline unsigned json_specials(__m128i v)
+{
+    // Signed comparison: bytes from 0x80 are negative, so they are "below blank" too.
+    __m128i hit = _mm_or_si128(
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
+        _mm_cmplt_epi8(v, _mm_set1_epi8(' ')));
+
+    return (unsigned)_mm_movemask_epi8(hit);
+}
+#endif
+
+// The first byte at or after `p` that is not plain string content; `end` if there is none.
 static inline const char *json_plain_run(const char *p, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i blank = _mm_set1_epi8(' ');
-
     while (end - p >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        // Signed comparison: bytes from 0x80 are negative, so they are "below blank" too.
-        __m128i hit =
-            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)),
-                         _mm_cmplt_epi8(v, blank));
-        int mask = _mm_movemask_epi8(hit);
+        unsigned found = json_specials(_mm_loadu_si128((const __m128i *)(const void *)p));
 
-        if (mask)
-            return p + __builtin_ctz((unsigned)mask);
+        if (found)
+            return p + __builtin_ctz(found);
         p += 16;
     }
 #else

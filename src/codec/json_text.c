@@ -37,6 +37,31 @@ static void put(struct writer *w, const char *bytes, size_t n)
     w->to += n;
 }
 
+// Room that put_plain() needs beyond what it copies.
+#define SLACK 16
+
+// Copies the plain run at `p`; up to SLACK bytes behind it are written too, and count for nothing.
+static const char *put_plain(struct writer *w, const char *p, const char *end)
+{
+    const char *run;
+
+#ifdef __SSE2__
+    while (end - p >= SLACK) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned found = json_specials(v), n = found ? (unsigned)__builtin_ctz(found) : SLACK;
+
+        _mm_storeu_si128((__m128i *)(void *)w->to, v);
+        w->to += n;
+        p += n;
+        if (found)
+            return p;
+    }
+#endif
+    run = json_plain_run(p, end);
+    put(w, p, (size_t)(run - p));
+    return run;
+}
+
 static void finish(struct writer *w)
 {
     buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
@@ -50,6 +75,12 @@ static const char *unquote_special(struct writer *w, const char *p, const char *
     size_t n, used;
 
     if (*p == '\\') {
+        char simple = end - p >= 2 ? json_escapes[(unsigned char)p[1]] : 0;
+
+        if (simple) {
+            *w->to++ = simple;
+            return p + 2;
+        }
         n = json_unescape(p, end, bytes, &used);
         if (n == 0)
             return NULL;
@@ -60,7 +91,7 @@ static const char *unquote_special(struct writer *w, const char *p, const char *
         return NULL;
     n = json_utf8_length(p, end);
     if (n == 0) {
-        if (!make_room(w, (size_t)(end - p) + 3))
+        if (!make_room(w, (size_t)(end - p) + 3 + SLACK))
             return NULL;
         put(w, REPLACEMENT, 3);
         return p + 1;
@@ -74,15 +105,10 @@ bool json_unquote(struct buf *out, const char *at, size_t len)
     struct writer w = {out, NULL, NULL};
     const char *p = at + 1, *end = at + len - 1;
 
-    if (len < 2 || *at != '"' || *end != '"' || !make_room(&w, len))
+    if (len < 2 || *at != '"' || *end != '"' || !make_room(&w, len + SLACK))
         return false;
-    while (p < end) {
-        const char *run = json_plain_run(p, end);
-
-        put(&w, p, (size_t)(run - p));
-        if (run == end)
-            break;
-        p = unquote_special(&w, run, end);
+    while ((p = put_plain(&w, p, end)) < end) {
+        p = unquote_special(&w, p, end);
         if (!p)
             return false;
     }
@@ -93,15 +119,17 @@ bool json_unquote(struct buf *out, const char *at, size_t len)
 // Writes the escaped form of a byte that may not stand in a string.
 static void escape(struct writer *w, char c)
 {
-    static const char short_forms[] = "\nn\"\"\\\\\tt\rr\bb\ff";
+    static const char letters[128] = {
+        ['\n'] = 'n', ['"'] = '"',  ['\\'] = '\\', ['\t'] = 't',
+        ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f',
+    };
     char out[6] = "\\u00";
 
-    for (const char *p = short_forms; *p; p += 2)
-        if (*p == c) {
-            out[1] = p[1];
-            put(w, out, 2);
-            return;
-        }
+    if (letters[(unsigned char)c]) {
+        *w->to++ = '\\';
+        *w->to++ = letters[(unsigned char)c];
+        return;
+    }
     out[4] = c & 0x10 ? '1' : '0';
     out[5] = "0123456789abcdef"[c & 0xf];
     put(w, out, 6);
@@ -113,7 +141,7 @@ static const char *quote_special(struct writer *w, const char *p, const char *en
     const char *from = p;
     size_t n;
 
-    if (!make_room(w, (size_t)(end - p) + 8))
+    if (!make_room(w, (size_t)(end - p) + 8 + SLACK))
         return NULL;
     if ((unsigned char)*p < 0x80) {
         escape(w, *p);
@@ -134,14 +162,11 @@ bool json_quote(struct buf *out, const char *text, size_t len)
     struct writer w = {out, NULL, NULL};
     const char *p = text, *end = text + len;
 
-    if (len > SIZE_MAX / 2 || !make_room(&w, len + 2))
+    if (len > SIZE_MAX / 2 || !make_room(&w, len + 2 + SLACK))
         return false;
     put(&w, "\"", 1);
-    while (p < end) {
-        const char *run = json_plain_run(p, end);
-
-        put(&w, p, (size_t)(run - p));
-        p = run < end ? quote_special(&w, run, end) : end;
+    while ((p = put_plain(&w, p, end)) < end) {
+        p = quote_special(&w, p, end);
         if (!p)
             return false;
     }

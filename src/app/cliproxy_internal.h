@@ -21,7 +21,7 @@ struct cliproxy {
     char *config_path;
     char config_directory[1024];
     char *auth_directory; // expanded
-    uint64_t files_seen; // see files_changed()
+    uint64_t files_seen;  // see files_changed()
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t async;
@@ -53,7 +53,8 @@ struct cliproxy {
     double end_by;   // when calls of the keeper under way end; 0: workers still serve
 };
 
-// --- cliproxy_changes.c ----------------------------------------------------------------------------
+// --- cliproxy_changes.c
+// ----------------------------------------------------------------------------
 
 // Tells how many accounts there are.
 void cliproxy_tell_clients(struct cliproxy *p, const struct config *config);

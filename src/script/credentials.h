@@ -20,27 +20,27 @@ struct credential_host {
 };
 
 struct credential {
-    char *id;       // stable, spec http-api 5.1
-    char *provider; // script name
-    char *name;     // routing name
+    char *id;         // stable, spec http-api 5.1
+    char *provider;   // script name
+    char *name;       // routing name
     const char *kind; // "api_key", "oauth", "session", "none": without a secret; static
-    char *secret;   // "" for a keyless upstream
-    char stamp[13]; // tells one secret from another: 12 hex digits of its SHA-256
-    char *label;    // for logs: masked key, or the account's name
-    char *proxy;    // NULL: the global one
-    char *base_url; // "" when there is none
+    char *secret;     // "" for a keyless upstream
+    char stamp[13];   // tells one secret from another: 12 hex digits of its SHA-256
+    char *label;      // for logs: masked key, or the account's name
+    char *proxy;      // NULL: the global one
+    char *base_url;   // "" when there is none
     struct credential_host *hosts;
     size_t host_count;
-    const struct config_node *entry; // in the config, which the set keeps alive; NULL: a bare key
+    const struct config_node *entry;  // in the config, which the set keeps alive; NULL: a bare key
     const struct config_node *weight; // of this key of its entry, in the config; NULL: not given
-    char *details;  // of an account: JSON object of what else scripts may see; NULL
+    char *details; // of an account: JSON object of what else scripts may see; NULL
 };
 
 struct credential_set {
     struct credential *items; // sorted by id
     size_t count;
     struct config *config; // NULL: not from a configuration
-    int refs; // atomic
+    int refs;              // atomic
 };
 
 // What one credential is made from; strings are copied, "" and NULL mean not given.

@@ -94,8 +94,8 @@ void host_attach(struct script_host *h, struct script_state *state)
     const struct config *config = state->config;
 
     state->host = h;
-    sessions_configure(h, config_bool(config, "ws-auth") &&
-                              config_at(config, "api-keys")->count > 0);
+    sessions_configure(h,
+                       config_bool(config, "ws-auth") && config_at(config, "api-keys")->count > 0);
 }
 
 void state_collect(struct script_state *state)

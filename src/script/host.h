@@ -21,7 +21,7 @@ struct upstream;
 
 // What all hosts of a process share.
 struct script_shared {
-    struct log *log;           // may be NULL in tests
+    struct log *log; // may be NULL in tests
     struct store *store;
     struct traces *traces;     // may be NULL
     struct accounts *accounts; // NULL: there are only the configured credentials

@@ -1,9 +1,9 @@
 // keeper.h - scripts on the main thread: the one state that sees tokens, and calls to it from tasks
 // of any thread.
 //
-// The keeper runs `lua/core/keeper.lua` of the current generation: `run()` for as long as the generation
-// is current, and `handle(name, argument)` in a task of its own for each call.  It has an upstream
-// client and a host of its own.  Free of Lua types.
+// The keeper runs `lua/core/keeper.lua` of the current generation: `run()` for as long as the
+// generation is current, and `handle(name, argument)` in a task of its own for each call.  It has
+// an upstream client and a host of its own.  Free of Lua types.
 
 #pragma once
 
@@ -25,8 +25,8 @@ struct keeper_call {
     char *name;
     char *argument;
     size_t argument_len;
-    bool fine;     // of the answer: a result, else an error message
-    char *answer;  // NULL while there is none
+    bool fine;    // of the answer: a result, else an error message
+    char *answer; // NULL while there is none
     size_t answer_len;
     // At home: the answer has arrived.  May be changed there while the call is away.
     void (*on_answer)(struct keeper_call *call);

@@ -5,11 +5,10 @@
 
 #include "script/state.h"
 
-static const char *const names[] = {
-    [OBJECT_CLIENT] = "Client",
-    [OBJECT_RESPONSE] = "Response",
-    [OBJECT_RELAY] = "Relay",
-    [OBJECT_SESSION_CALL] = "SessionCall"};
+static const char *const names[] = {[OBJECT_CLIENT] = "Client",
+                                    [OBJECT_RESPONSE] = "Response",
+                                    [OBJECT_RELAY] = "Relay",
+                                    [OBJECT_SESSION_CALL] = "SessionCall"};
 
 void *l_new_object(lua_State *L, enum object_type type, size_t size, int values,
                    void (*fill)(lua_State *L))

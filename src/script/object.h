@@ -8,7 +8,13 @@
 #include <lua.h>
 #include <stddef.h>
 
-enum object_type { OBJECT_CLIENT, OBJECT_RESPONSE, OBJECT_RELAY, OBJECT_SESSION_CALL, OBJECT_TYPES };
+enum object_type {
+    OBJECT_CLIENT,
+    OBJECT_RESPONSE,
+    OBJECT_RELAY,
+    OBJECT_SESSION_CALL,
+    OBJECT_TYPES
+};
 
 // Pushes a new zeroed userdata of that type with `values` user values.  `fill` adds to the new
 // metatable at the top of the stack, once for each state.

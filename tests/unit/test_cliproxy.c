@@ -17,7 +17,8 @@
 #include "app/cliproxy.h"
 #include "base/clock.h"
 
-// --- a thread pool with nothing to spare -----------------------------------------------------------
+// --- a thread pool with nothing to spare
+// -----------------------------------------------------------
 
 enum { POOL = 4 }; // threads of libuv's pool
 
@@ -69,7 +70,8 @@ static void pool_end(struct busy_pool *b)
     assert_int_equal(uv_loop_close(&b->loop), 0);
 }
 
-// --- tests -----------------------------------------------------------------------------------------
+// --- tests
+// -----------------------------------------------------------------------------------------
 
 struct ending {
     struct cliproxy *proxy;

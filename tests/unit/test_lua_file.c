@@ -11,7 +11,8 @@ static const char MAIN[] =
     "local M, D = {}\n"
     "function M.handle() end function M.failed() end\n"
     "local function fails(code, value, err)\n"
-    "  if value ~= nil or err.code ~= code then error('not ' .. code .. ': ' .. tostring(err)) end\n"
+    "  if value ~= nil or err.code ~= code then error('not ' .. code .. ': ' .. tostring(err)) "
+    "end\n"
     "end\n"
     "function M.begin() D = store.get 'directory' end\n"
     "function M.write()\n"
@@ -45,10 +46,10 @@ static void begin(struct script_world *w, char directory[])
 {
     script_world_init(w, "", MAIN);
     assert_non_null(mkdtemp(directory));
-    store_set(w->store, "directory", 9,
-              &(struct store_value){
-                  .type = STORE_STRING, .text = directory, .len = strlen(directory)},
-              0);
+    store_set(
+        w->store, "directory", 9,
+        &(struct store_value){.type = STORE_STRING, .text = directory, .len = strlen(directory)},
+        0);
     assert_int_equal(script_call(w, "begin"), TASK_OK);
 }
 

@@ -128,26 +128,26 @@ static void what_breaks_the_protocol_ends_it(void **state)
         const char *events;
     } table[] = {
 #define ROW(text, events) {text, sizeof(text) - 1, events}
-        ROW("\xc1\x80....", "!1002."),             // reserved bits
+        ROW("\xc1\x80....", "!1002."), // reserved bits
         ROW("\xa1\x80....", "!1002."),
         ROW("\x91\x80....", "!1002."),
-        ROW("\x83\x80....", "!1002."),             // reserved opcodes
+        ROW("\x83\x80....", "!1002."), // reserved opcodes
         ROW("\x87\x80....", "!1002."),
         ROW("\x8b\x80....", "!1002."),
         ROW("\x8f\x80....", "!1002."),
-        ROW("\x81\x01x", "!1002."),                // not masked
-        ROW("\x09\x80....", "!1002."),             // fragmented control frames
+        ROW("\x81\x01x", "!1002."),    // not masked
+        ROW("\x09\x80....", "!1002."), // fragmented control frames
         ROW("\x08\x80....", "!1002."),
-        ROW("\x89\xfe\x00\x7e....", "!1002."),     // 126 bytes in a control frame
+        ROW("\x89\xfe\x00\x7e....", "!1002."), // 126 bytes in a control frame
         ROW("\x88\xff\0\0\0\0\0\0\0\x01....", "!1002."),
-        ROW("\x80\x80....", "!1002."),             // nothing to continue
+        ROW("\x80\x80....", "!1002."), // nothing to continue
         ROW("\x00\x80....", "!1002."),
         ROW("\x01\x80....\x81\x80....", "!1002."), // a message within another
         ROW("\x01\x80....\x02\x80....", "!1002."),
-        ROW("\x81\xfe\x00\x7d....", "!1002."),     // lengths longer than need be
+        ROW("\x81\xfe\x00\x7d....", "!1002."), // lengths longer than need be
         ROW("\x81\xff\0\0\0\0\0\0\xff\xff....", "!1002."),
         ROW("\x81\xff\x80\0\0\0\0\x01\0\0....", "!1002."),
-        ROW("\x88\x81\0\0\0\0x", "!1002."),        // close frames
+        ROW("\x88\x81\0\0\0\0x", "!1002."), // close frames
         ROW("\x88\x82\0\0\0\0\0\0", "!1002."),
         ROW("\x88\x82\0\0\0\0\x03\xe7", "!1002."), // 999
         ROW("\x88\x82\0\0\0\0\x03\xec", "!1002."), // 1004
@@ -157,11 +157,13 @@ static void what_breaks_the_protocol_ends_it(void **state)
         ROW("\x88\x82\0\0\0\0\x0b\xb7", "!1002."), // 2999
         ROW("\x88\x82\0\0\0\0\x13\x88", "!1002."), // 5000
         ROW("\x88\x83\0\0\0\0\x03\xe8\xff", "!1007."),
-        ROW("\x81\x81\0\0\0\0\xff", "!1007."),     // not UTF-8
+        ROW("\x81\x81\0\0\0\0\xff", "!1007."), // not UTF-8
         ROW("\x81\x82\0\0\0\0\xc0\x80", "!1007."),
         ROW("\x81\x83\0\0\0\0\xed\xa0\x80", "!1007."),
         ROW("\x81\x82\0\0\0\0\xe2\x82", "!1007."),
-        ROW("\x81\x89\0\0\0\0" "abcdefgh\x80", "!1007."),
+        ROW("\x81\x89\0\0\0\0"
+            "abcdefgh\x80",
+            "!1007."),
         ROW("\x01\x81\0\0\0\0\xe2\x80\x81\0\0\0\0\x82", "!1007."),
         ROW("\x81\x85\0\0\0\0abcde\x81\x80", "t(abcde)"),
 #undef ROW
@@ -279,7 +281,10 @@ static void the_reason_of_a_close_frame_is_cut_between_characters(void **state)
     buf_init(&out, 1000);
     assert_true(websocket_put_close(&out, WEBSOCKET_GOING_AWAY, "bye"));
     assert_int_equal(out.len, 7);
-    assert_memory_equal(out.data, "\x88\x05\x03\xe9" "bye", 7);
+    assert_memory_equal(out.data,
+                        "\x88\x05\x03\xe9"
+                        "bye",
+                        7);
     buf_clear(&out);
     for (int i = 0; i < 50; i++)
         strcat(reason, "\xe2\x82\xac");

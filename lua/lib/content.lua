@@ -1,7 +1,7 @@
 --- Normalisation N2, N3, N5, N6: empty and foreign blocks, merging, instructions, prefill.
 ---
---- No pass changes a turn or a list of turns that it was given, so that the decoded request stays the
---- client's; and what need not change is not copied, since most requests are fine as they come.
+--- No pass changes a turn or a list of turns that it was given, so that the decoded request stays
+--- the client's; and what need not change is not copied, since most requests are fine as they come.
 
 local ir = require "lib.ir"
 local reject = require "lib.reject"

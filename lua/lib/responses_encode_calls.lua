@@ -2,6 +2,7 @@
 
 local json = require "json"
 local media = require "lib.media"
+local search = require "lib.responses_search"
 local signatures = require "lib.signatures"
 
 local concat, ipairs, type = table.concat, ipairs, type
@@ -18,10 +19,32 @@ function M.install(w)
 
   -- Calls.
 
+  -- Codex' search for tools is an item of its own, and its arguments come only when they are whole.
+  local function begin_search(state)
+    local block = state.block
+    state.item = {
+      type = "tool_search_call", id = item_id("tsc_", block.id), status = "in_progress",
+      call_id = block.id, execution = "client", arguments = {},
+    }
+    state.pieces, state.search = { block.args }, true
+    state.index = open_item(state.item)
+  end
+
+  local function close_search_call(state, complete)
+    local item, args = state.item, json.raw(concat(state.pieces))
+    if args and json.type(args) == "object" then item.arguments = args end
+    item.status = complete and "completed" or "incomplete"
+    close_item(item, state.index)
+  end
+
   function begin.tool_call(state)
     w.close_message()
     w.release()
     local block = state.block
+    local request = ctx.request
+    if request and request.finder and block.name == search.NAME and not block.namespace then
+      return begin_search(state)
+    end
     local custom = block.kind == "custom"
     local item = {
       type = custom and "custom_tool_call" or "function_call",
@@ -39,12 +62,17 @@ function M.install(w)
     local text = event.text
     if state.closed or text == "" then return end
     state.pieces[#state.pieces + 1] = text
+    if state.search then return end
     emit(state.custom and "response.custom_tool_call_input.delta"
       or "response.function_call_arguments.delta", state.place .. ',"delta":' .. encode(text))
   end
 
   function w.close_call(state, complete)
     if state.closed then return end
+    if state.search then
+      state.closed = true
+      return close_search_call(state, complete)
+    end
     local item = state.item
     if complete and not state.custom and not state.pieces[1] then
       on.args_delta({ text = "{}" }, state)

@@ -28,7 +28,7 @@ M.PART = {
 --- What of an item is decoded; `tools` is added by lib.responses_request.
 M.ITEM = {
   "type", "role", "id", "status", "phase", "call_id", "name", "namespace", "input", "result",
-  "encrypted_content", "code", "output_format",
+  "encrypted_content", "code", "output_format", "execution",
   arguments = {}, output = M.PART, content = M.PART, summary = { "type", "text" },
 }
 

@@ -6,6 +6,7 @@ local items = require "lib.responses_items"
 local json = require "json"
 local reject = require "lib.reject"
 local replay = require "lib.responses_replay"
+local search = require "lib.responses_search"
 local thinking = require "lib.thinking"
 local tools = require "lib.responses_tools"
 
@@ -15,7 +16,8 @@ local is_array = json.is_array
 
 local M = {}
 
--- What of an input item is decoded; the tools are those of Codex' `additional_tools`.
+-- What of an input item is decoded; the tools are those of Codex' `additional_tools`, and those
+-- that it found.
 local item = {}
 for key, value in pairs(items.ITEM) do item[key] = value end
 item.tools = tools.TOOL
@@ -105,6 +107,10 @@ local function turns_of(request, list, ctx)
     if kind == "item_reference" then
       each = resolve(ctx, each, path)
       kind = items.kind(each)
+    end
+    if search.is_item(kind) and search.is_ours(each, ctx) then
+      each = search.item(request, each, path, tools.add, ctx)
+      kind = each.type
     end
     if kind == "additional_tools" then
       tools.add(request, fields.list(each, "tools", path), path .. ".tools", ctx)

@@ -5,6 +5,7 @@ local json = require "json"
 local names = require "lib.names"
 local items = require "lib.responses_items"
 local reject = require "lib.reject"
+local search = require "lib.responses_search"
 
 local ipairs, next, sub, type = ipairs, next, string.sub, type
 local soft, null = fields.soft, json.null
@@ -17,7 +18,7 @@ local inner = { "name", "description", "strict" }
 --- What of a tool is decoded.
 M.TOOL = {
   "type", "name", "description", "strict", "defer_loading", "search_context_size",
-  "external_web_access",
+  "external_web_access", "execution",
   ["function"] = inner, custom = inner,
   filters = { "allowed_domains", "blocked_domains" },
   user_location = { "type", "city", "country", "region", "timezone" },
@@ -118,6 +119,8 @@ local function add_one(request, native, path, ctx, group)
     add(request, fields.list(native, "tools", path), path .. ".tools", ctx, {
       name = name, description = fields.string(native, "description", path),
     })
+  elseif kind == "tool_search" and search.is_ours(native, ctx) then
+    list[#list + 1] = search.tool(request, native, path)
   else
     local tool = server(native, kind)
     local config = tool.server.config
@@ -269,8 +272,8 @@ function M.write(request, ctx)
     local native
     if tool.kind == "server" then
       native = write_server(tool, ctx, i)
-    else
-      native = write_callable(tool)
+    elseif not tool.found then
+      native = tool.native and tool.native.raw or write_callable(tool)
     end
     local space = native and tool.namespace
     if space then

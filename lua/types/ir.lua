@@ -69,6 +69,7 @@
 ---@field turns IrTurn[]
 ---@field tools IrTool[]
 ---@field tool_choice table?
+---@field finder boolean?  Codex' search for tools is one of them (lib.responses_search)
 ---@field sampling table
 ---@field n integer
 ---@field max_output integer?

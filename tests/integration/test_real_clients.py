@@ -10,8 +10,8 @@ import pytest
 
 from support import programs
 from support.accounts import write
-from support.answers import (SIGNATURES, STREAM, call, freeform, full, is_streamed, text,
-                             thought)
+from support.answers import (SIGNATURES, STREAM, call, freeform, full, is_streamed, search,
+                             text, thought)
 from support.dialects import DIALECTS, KEY, call_stream, config, text_stream
 from support.google import ASSIST, Google, wrapped
 from support.upstream import error, reply, sse
@@ -36,18 +36,22 @@ def over(make_proxy, make_upstream):
     return make
 
 
-def directing(kind, *first):
-    """An upstream that first has something done, `first(tools)` of what the program offers, and
-    then is content."""
+def directing(kind, *turns):
+    """An upstream that has things done, and then is content.
+
+    What is done is a list a turn; its members make a block of the tools that the program offers."""
+    left = list(turns)
+
     def action(c):
         body = c.request.json()
         if not is_streamed(kind, c.request):
             error(400, "this upstream only streams")(c)
-        elif programs.result_given(kind, body):
-            sse(*STREAM[kind]([text("It is ", "written.")]), done=False)(c)
-        else:
+        elif left:
             tools = programs.offered(kind, body)
-            sse(*STREAM[kind]([make(tools) for make in first]), done=False)(c)
+            sse(*STREAM[kind]([make(tools) for make in left.pop(0)]), done=False)(c)
+        else:
+            assert programs.result_given(kind, body)
+            sse(*STREAM[kind]([text("It is ", "written.")]), done=False)(c)
     return action
 
 
@@ -65,12 +69,12 @@ def story(done, proxy, upstream):
         f"\n--- proxy\n{proxy.tail(20)}"
 
 
-def check_done(kind, done, proxy, upstream):
+def check_done(kind, done, proxy, upstream, requests=2):
     """A result for each call, no request twice, and the last words reach the user."""
     told = story(done, proxy, upstream)
     assert done.code == 0, told
     assert "It is written." in done.out, told
-    assert len(upstream.requests) == 2, told
+    assert len(upstream.requests) == requests, told
     assert all(is_streamed(kind, r) for r in upstream.requests), told
 
 
@@ -90,9 +94,9 @@ def test_a_program_thinks_and_writes_two_files_at_once(over, folders, program, k
     # Of the providers of this dialect some want their thoughts back, and some refuse them.
     proxy, upstream = over(kind, model="glm-5" if kind == "chat" else "real-model")
     paths = [folders[1] / name for name in ("greeting.txt", "farewell.txt")]
-    upstream.always(directing(
-        kind, lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
-        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)))
+    upstream.always(directing(kind, [
+        lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
+        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)]))
     done = programs.PROGRAMS[program](proxy.url, CLIENT_KEY, *folders)
     assert all(p.exists() for p in paths), story(done, proxy, upstream)
     assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
@@ -110,35 +114,43 @@ def script(path):
     return f"const done = await tools.apply_patch({json.dumps(patch(path))});\ntext(done);\n"
 
 
-# A model that Codex knows, and the call that it is given then. The last has all its tools in a
-# namespace, and the namespace in an item of the input.
+def write_by_desk(path, id="call_A1"):
+    return call(id, "write", {"path": str(path), "text": TEXT}, namespace="mcp__desk")
+
+
+# A model that Codex knows, and the calls that it is given then, turn by turn.  The second has all its
+# tools in a namespace, and that in an item of the input; with the third, tools of servers have to be
+# searched first.
 CODEX = {
-    "apply_patch": ("gpt-5.5", lambda path: freeform("call_A1", "apply_patch", patch(path))),
-    "namespace": ("nice", lambda path: call(
-        "call_A1", "write", {"path": str(path), "text": TEXT}, namespace="mcp__desk")),
-    "additional-tools": ("gpt-5.6-luna", lambda path: freeform(
-        "call_A1", "exec", script(path), namespace="functions")),
+    "apply_patch": ("gpt-5.5", lambda path: [freeform("call_A1", "apply_patch", patch(path))]),
+    "additional-tools": ("gpt-5.6-luna", lambda path: [freeform(
+        "call_A1", "exec", script(path), namespace="functions")]),
+    "tool-search": ("gpt-5.5", lambda path: [
+        search("call_A1", "write a text to a file"), write_by_desk(path, "call_B2")]),
+    "namespace": ("nice", lambda path: [write_by_desk(path)]),
 }
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
 @pytest.mark.parametrize("way", CODEX)
 def test_codex_has_tools_like_no_other(over, folders, way, kind):
-    model, make = CODEX[way]
+    model, calls_for = CODEX[way]
     proxy, upstream = over(kind, alias=model)
     path = folders[1] / "greeting.txt"
+    calls = calls_for(path)
 
-    def chosen(tools):
-        made = make(path)
-        assert full(made) in tools, sorted(tools)
-        missing = set(made["args"]) - set(tools[full(made)]["properties"])
-        assert not missing, tools[full(made)]
-        return made
-    upstream.always(directing(kind, chosen))
+    def offered(made):
+        def make(tools):
+            assert full(made) in tools, sorted(tools)
+            missing = set(made["args"]) - set(tools[full(made)]["properties"])
+            assert not missing, tools[full(made)]
+            return made
+        return make
+    upstream.always(directing(kind, *[[offered(c)] for c in calls]))
     done = programs.codex(proxy.url, CLIENT_KEY, *folders, model=model)
     assert path.exists(), story(done, proxy, upstream)
     assert path.read_text() == TEXT, story(done, proxy, upstream)
-    check_done(kind, done, proxy, upstream)
+    check_done(kind, done, proxy, upstream, len(calls) + 1)
 
 
 # --- Gemini CLI with a Google account --------------------------------------------------------------
@@ -178,7 +190,7 @@ def test_gemini_cli_with_a_google_account_over_any_upstream(over, assist, hosts,
     proxy, upstream = over(kind, **hosts.env())
     upstream.secrets.add(CLIENT_TOKEN)
     path, run = run_code_assist(proxy, folders, "nice")
-    upstream.always(directing(kind, writing("call_A1", path, TEXT)))
+    upstream.always(directing(kind, [writing("call_A1", path, TEXT)]))
     done = run()
     check_written(done, path, proxy, hosts)
     assert len(upstream.requests) == 2 and all(is_streamed(kind, r) for r in upstream.requests)

@@ -4,6 +4,7 @@ local fold = require "lib.fold"
 local hub = require "lib.hub"
 local json = require "json"
 local made_up = require "tests.properties_support"
+local normalise = require "lib.normalise"
 local sse = require "sse"
 
 local DIALECTS, TARGETS = made_up.DIALECTS, made_up.TARGETS
@@ -160,6 +161,32 @@ test("no text, call or result of a conversation is lost between any two dialects
       local body = assert(json.decode(text))
       check_words(made, body)
       order[upstream](body)
+    end
+  end)
+end)
+
+-- A value written down; what the pairing tells results about their calls does not count.
+local function written(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local of_result, names, parts = value.type == "tool_result", {}, {}
+  for name in pairs(value) do
+    if not of_result or name ~= "name" and name ~= "kind" then names[#names + 1] = tostring(name) end
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    parts[i] = name .. "=" .. written(value[name] == nil and value[tonumber(name)] or value[name])
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+test("the request that was decoded stays as it was, for the next candidate", function()
+  each_pair(function(client, upstream)
+    for seed = 1, 20 do
+      local ctx = context(client, upstream)
+      local request = assert(hub.read(made_up.body(made_up.conversation(seed), client), ctx))
+      local before = written(request)
+      normalise.run(request, ctx)
+      same(written(request), before)
     end
   end)
 end)

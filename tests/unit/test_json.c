@@ -458,6 +458,34 @@ static void text_is_quoted_and_read_back_the_same(void **state)
     buf_deinit(&back);
 }
 
+// Plain runs are copied 16 bytes at a time, so each length around that and each place counts; a
+// buffer of its own for each text, so that no byte may be written behind it.
+static void whatever_stands_between_plain_bytes_survives(void **state)
+{
+    static const char *const odd[] = {
+        "\"", "\\", "\n", "\x01", "\x7f", "\xc3\xa9", "\xf0\x9f\x98\x80"};
+
+    (void)state;
+    for (size_t len = 0; len <= 40; len++)
+        for (size_t at = 0; at <= len; at++)
+            for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+                char text[64];
+                size_t n = strlen(odd[i]);
+                struct buf quoted, back;
+
+                memset(text, 'a', sizeof(text));
+                memcpy(text + at, odd[i], n);
+                buf_init(&quoted, 4096);
+                buf_init(&back, 4096);
+                assert_true(json_quote(&quoted, text, len + n));
+                assert_true(json_unquote(&back, quoted.data, quoted.len));
+                assert_int_equal(back.len, len + n);
+                assert_memory_equal(back.data, text, len + n);
+                buf_deinit(&quoted);
+                buf_deinit(&back);
+            }
+}
+
 static void a_full_buffer_fails_instead_of_growing(void **state)
 {
     struct buf out;
@@ -597,6 +625,7 @@ int main(void)
         cmocka_unit_test(a_nested_value_is_found),
         cmocka_unit_test(strings_are_unquoted),
         cmocka_unit_test(text_is_quoted_and_read_back_the_same),
+        cmocka_unit_test(whatever_stands_between_plain_bytes_survives),
         cmocka_unit_test(a_full_buffer_fails_instead_of_growing),
         cmocka_unit_test(numbers_that_fit_64_bits_are_integers),
         cmocka_unit_test(a_value_is_replaced_in_place),

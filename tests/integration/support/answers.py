@@ -39,6 +39,11 @@ def freeform(id, name, text, namespace=None):
     return {**call(id, name, {"input": text}, namespace=namespace), "freeform": text}
 
 
+def search(id, query):
+    """A call of Codex' search for tools, which is an item of its own in Responses."""
+    return {**call(id, "tool_search", {"query": query}), "search": True}
+
+
 def full(b):
     """The name of what is called, where a dialect has no namespaces."""
     return f"{b['namespace']}__{b['name']}" if b["namespace"] else b["name"]
@@ -125,6 +130,9 @@ def responses_item(b, i):
             "arguments": json.dumps(b["args"]), "status": "completed"}
     if b["namespace"]:
         item["namespace"] = b["namespace"]
+    if "search" in b:
+        return {"type": "tool_search_call", "id": f"tsc_{i}", "call_id": b["id"],
+                "execution": "client", "arguments": b["args"], "status": "completed"}
     if "freeform" in b:
         del item["arguments"]
         item |= {"type": "custom_tool_call", "id": f"ctc_{i}", "input": b["freeform"]}
@@ -139,7 +147,9 @@ def item_events(b, i, item):
     """What opens an item, fills it and closes it."""
     where = {"output_index": i, "item_id": item["id"]}
     done = {"type": "response.output_item.done", "output_index": i, "item": item}
-    if "freeform" in b:
+    if "search" in b:
+        fresh, fill, done = {**item, "status": "in_progress"}, [], [done]
+    elif "freeform" in b:
         fresh = {**item, "input": "", "status": "in_progress"}
         kind, value = "response.custom_tool_call_input.", b["freeform"]
         fill = [{"type": kind + "delta", **where, "delta": d}
@@ -189,7 +199,7 @@ def responses_stream(blocks):
             events += opening + fill + closing
     events += [e for opening, _, _ in parallel for e in opening]
     for half in (0, 1):
-        events += [fill[half] for _, fill, _ in parallel]
+        events += [fill[half] for _, fill, _ in parallel if fill]
     events += [e for _, _, closing in parallel for e in closing]
     # As the backend does: the items were told, the last event does not repeat them.
     events.append({"type": "response.completed", "response": response([])})

@@ -173,6 +173,8 @@ def told(tools, prefix=""):
             yield prefix + tool["name"], tool.get("parameters") or {}
         elif tool["type"] == "custom":
             yield prefix + tool["name"], FREEFORM
+        elif tool["type"] == "tool_search":
+            yield "tool_search", tool["parameters"]
 
 
 def offered(kind, body):
@@ -181,7 +183,8 @@ def offered(kind, body):
         return {t["function"]["name"]: t["function"].get("parameters") or {}
                 for t in body.get("tools") or [] if t["type"] == "function"}
     if kind == "responses":
-        later = [t for i in body["input"] if i["type"] == "additional_tools" for t in i["tools"]]
+        later = [t for i in body["input"] if i["type"] in ("additional_tools", "tool_search_output")
+                 for t in i["tools"]]
         return dict(told([*(body.get("tools") or []), *later]))
     if kind == "anthropic":
         return {t["name"]: t.get("input_schema") or {} for t in body.get("tools") or []}
@@ -210,8 +213,7 @@ def result_given(kind, body):
     if kind == "chat":
         return body["messages"][-1]["role"] == "tool"
     if kind == "responses":
-        return any(i.get("type") in ("function_call_output", "custom_tool_call_output")
-                   for i in body["input"])
+        return any(i.get("type", "").endswith("_output") for i in body["input"])
     if kind == "anthropic":
         return any(b["type"] == "tool_result" for m in body["messages"]
                    if isinstance(m["content"], list) for b in m["content"])

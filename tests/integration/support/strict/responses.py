@@ -30,8 +30,11 @@ ITEMS = {
     "custom_tool_call_output": {"call_id", "output"},
     "web_search_call": {"action"}, "image_generation_call": {"result"},
     "item_reference": set(), "compaction": {"encrypted_content"},
-    "additional_tools": {"role", "tools"}}
-CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+    "additional_tools": {"role", "tools"},
+    "tool_search_call": {"call_id", "execution", "arguments"},
+    "tool_search_output": {"call_id", "execution", "tools"}}
+CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output",
+         "tool_search_call": "tool_search_output"}
 IDS = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc",
        "function_call_output": "fc", "custom_tool_call_output": "ctc"}
 REASONERS = re.compile(r"^(o\d|gpt-5|codex)")
@@ -106,16 +109,22 @@ def check_items(found, items):
             check_reasoning(found, where, item, items[i + 1] if i + 1 < len(items) else None)
         elif kind in CALLS:
             found.string(f"{where}.call_id", item.get("call_id"), r".{1,64}")
-            found.string(f"{where}.name", item.get("name"), NAME)
-            words = "arguments" if kind == "function_call" else "input"
-            found.string(f"{where}.{words}", item.get(words), empty=kind == "custom_tool_call")
+            if kind == "tool_search_call":
+                found.check(isinstance(item.get("arguments"), dict), where, "must be an object")
+            else:
+                found.string(f"{where}.name", item.get("name"), NAME)
+                words = "arguments" if kind == "function_call" else "input"
+                found.string(f"{where}.{words}", item.get(words), empty=kind == "custom_tool_call")
             found.check(item.get("call_id") not in waiting, where, "the call's id is used twice")
             waiting[item.get("call_id")] = CALLS[kind]
         elif kind in CALLS.values():
             found.check(waiting.pop(item.get("call_id"), None) == kind, where,
                         f"No tool call found for call_id {item.get('call_id')}")
             output = item.get("output")
-            if isinstance(output, list):
+            if kind == "tool_search_output":
+                for k, tool in enumerate(item.get("tools") or []):
+                    check_tool(found, f"{where}.tools[{k}]", tool)
+            elif isinstance(output, list):
                 for k, part in enumerate(output):
                     check_part(found, f"{where}.output[{k}]", part, INPUT)
             else:

@@ -47,9 +47,6 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token) or given(document.refreshToken)
-  if not token then
-    return nil, { message = "the file has no refresh token", needs_login = true }
-  end
   local request = {
     url = TOKEN, document = document,
     json = {

@@ -74,9 +74,6 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token)
-  if not token then
-    return nil, { message = "the file has no refresh token", needs_login = true }
-  end
   local data, problem = calls.refresh({
     url = TOKEN, document = document,
     form = {

@@ -87,7 +87,6 @@ local FINAL = { invalid_grant = true, unauthorized_client = true, invalid_client
 function M.refresh(document)
   local _, token = token_of(document)
   local secret = token "refresh_token"
-  if not secret then return nil, { message = "it has no refresh token", needs_login = true } end
   local data, problem = token_calls.refresh({
     url = assist.token_url,
     document = document,

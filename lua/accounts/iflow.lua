@@ -74,9 +74,6 @@ end
 
 local function refresh_tokens(document)
   local token = given(document.refresh_token)
-  if not token then
-    return nil, { message = "the file has no refresh token", needs_login = true }
-  end
   local data, problem = calls.refresh(
     token_call({ grant_type = "refresh_token", refresh_token = token }, document), token, final)
   if not data then return nil, problem end

@@ -54,9 +54,6 @@ end
 --- @return RefreshProblem?
 function M.refresh(document)
   local token = given(document.refresh_token)
-  if not token then
-    return nil, { message = "the file has no refresh token", needs_login = true }
-  end
   local data, problem = calls.refresh({
     url = SITE .. "token", document = document,
     form = { grant_type = "refresh_token", refresh_token = token, client_id = CLIENT },

@@ -7,7 +7,6 @@ local find = string.find
 
 local ASKING = { include_usage = true }
 local PATH_OF_WISH = { "stream_options", "include_usage" }
-local PATH_OF_FINISH = { "choices", 1, "finish_reason" }
 
 local M = {}
 
@@ -51,14 +50,6 @@ function M.is_usage_only(data)
   local _, choices, usage = json.peek(data, "choices", "usage")
   return json.type(choices) == "array" and find(tostring(choices), "^%[%s*%]$") ~= nil
     and json.type(usage) == "object"
-end
-
---- True for a chunk that tells why the answer ended.
---- @param data string
---- @return boolean
-function M.is_finished(data)
-  local reason = json.get(data, PATH_OF_FINISH)
-  return type(reason) == "string" and reason ~= ""
 end
 
 -- One choice as it grows from deltas.

@@ -8,8 +8,8 @@ local models = require "models.gemini"
 local parts = require "lib.gemini_parts"
 local reject = require "lib.reject"
 local schema = require "lib.schema"
+local settings = require "lib.gemini_settings"
 local signatures = require "lib.signatures"
-local thinking = require "lib.thinking"
 
 local gsub, ipairs, lower, next, tostring, type =
   string.gsub, ipairs, string.lower, next, tostring, type
@@ -21,18 +21,11 @@ local M = {}
 local DECLARATION = { "name", "description", parameters = "raw", parametersJsonSchema = "raw" }
 local CALLING = { "mode", "allowedFunctionNames" }
 local TOOL_CONFIG = { functionCallingConfig = CALLING }
-local THINKING = { "thinkingLevel", "thinkingBudget", "includeThoughts" }
-local CONFIG = {
-  "temperature", "topP", "topK", "candidateCount", "maxOutputTokens", "stopSequences", "seed",
-  "presencePenalty", "frequencyPenalty", "responseLogprobs", "logprobs", "responseMimeType",
-  "responseModalities", responseSchema = "raw", responseJsonSchema = "raw",
-  thinkingConfig = THINKING, imageConfig = { "aspectRatio", "imageSize" },
-}
 local CONTENT = { "role", parts = parts.PART }
 local REQUEST = {
   "model", "sessionId", "cachedContent", "serviceTier", labels = "raw", safetySettings = "raw",
   contents = CONTENT, systemInstruction = CONTENT, toolConfig = TOOL_CONFIG,
-  tools = { functionDeclarations = DECLARATION }, generationConfig = CONFIG,
+  tools = { functionDeclarations = DECLARATION }, generationConfig = settings.SHAPE,
   generateContentRequest = "raw",
 }
 
@@ -43,9 +36,7 @@ local SHALLOW = json.shape { known = { _ = "raw" } }
 local request_names, content_names = parts.names(REQUEST), parts.names(CONTENT)
 local tool_names = parts.names { "functionDeclarations" }
 local declaration_names = parts.names(DECLARATION)
-local config_names, thinking_names = parts.names(CONFIG), parts.names(THINKING)
 local tool_config_names, calling_names = parts.names(TOOL_CONFIG), parts.names(CALLING)
-local image_names = parts.names { "aspectRatio", "imageSize" }
 
 -- Where a part stands, written out only when it is wrong: most parts are fine.
 local Place = {}
@@ -381,88 +372,6 @@ local function read_choice(request, body)
   return extras
 end
 
-local function read_reasoning(config, path)
-  local native = fields.object(config, "thinkingConfig", path)
-  if not native then return nil end
-  path = path_of(path, "thinkingConfig")
-  parts.canon(native, thinking_names)
-  local level = fields.string(native, "thinkingLevel", path)
-  local budget = fields.integer(native, "thinkingBudget", path)
-  local reasoning = level and thinking.word(level) or budget and thinking.tokens(budget) or {}
-  reasoning.visible = fields.boolean(native, "includeThoughts", path)
-  if next(reasoning) == nil then return nil end
-  reasoning.from_suffix = false
-  return reasoning
-end
-
-local ANY_ROOT = { any_root = true, nullable = true }
-
-local function read_format(config, path, extras)
-  local mime = fields.string(config, "responseMimeType", path)
-  local given = config.responseJsonSchema
-  if given == nil and config.responseSchema ~= nil then
-    given = json.type(config.responseSchema) ~= "null"
-      and schema.clean(config.responseSchema, "full", ANY_ROOT) or nil
-  end
-  if mime and mime ~= "application/json" and mime ~= "text/plain" then
-    -- text/x.enum and what may come: nobody else has it.
-    extras.responseMimeType = mime
-    extras.responseSchema = config.responseSchema
-    extras.responseJsonSchema = config.responseJsonSchema
-    return nil
-  end
-  if given ~= nil then return { kind = "schema", schema = given } end
-  return mime and { kind = mime == "application/json" and "json" or "text" } or nil
-end
-
-local function read_output(output, config, path)
-  for i, name in ipairs(fields.list(config, "responseModalities", path) or {}) do
-    if type(name) ~= "string" then
-      reject.bad(path_of(path_of(path, "responseModalities"), i), "must be a string")
-    end
-    output.modalities[lower(name)] = true
-  end
-  local image = fields.object(config, "imageConfig", path)
-  if image then
-    path = path_of(path, "imageConfig")
-    local extras = parts.canon(image, image_names)
-    output.image = {
-      aspect = fields.string(image, "aspectRatio", path),
-      size = fields.string(image, "imageSize", path),
-      extras = parts.extras(extras),
-    }
-  end
-end
-
-local function read_config(request, body)
-  local config = fields.object(body, "generationConfig", "")
-  if not config then return nil end
-  local path = "generationConfig"
-  local extras = parts.canon(config, config_names) or {}
-  local sampling = request.sampling
-  sampling.temperature = fields.number(config, "temperature", path)
-  sampling.top_p = fields.number(config, "topP", path)
-  sampling.top_k = fields.number(config, "topK", path)
-  sampling.seed = fields.integer(config, "seed", path)
-  sampling.presence_penalty = fields.number(config, "presencePenalty", path)
-  sampling.frequency_penalty = fields.number(config, "frequencyPenalty", path)
-  request.n = fields.integer(config, "candidateCount", path) or 1
-  request.max_output = fields.integer(config, "maxOutputTokens", path)
-  for i, stop in ipairs(fields.list(config, "stopSequences", path) or {}) do
-    if type(stop) ~= "string" then
-      reject.bad(path_of(path_of(path, "stopSequences"), i), "must be a string")
-    end
-    request.stop[i] = stop
-  end
-  local on = fields.boolean(config, "responseLogprobs", path)
-  local top = fields.integer(config, "logprobs", path)
-  if on ~= nil or top then request.logprobs = { on = on ~= false, top = top } end
-  request.reasoning = read_reasoning(config, path)
-  request.format = read_format(config, path, extras)
-  read_output(request.output, config, path)
-  return next(extras) ~= nil and extras or nil
-end
-
 local function read_rest(request, body)
   local tier = fields.string(body, "serviceTier", "")
   request.service.tier = tier and gsub(lower(tier), "^service_tier_", "") or nil
@@ -497,7 +406,7 @@ function M.decode(body, ctx)
   read_contents(request, found)
   read_tools(request, found)
   extras.toolConfig = read_choice(request, found)
-  extras.generationConfig = read_config(request, found)
+  extras.generationConfig = settings.read(request, found)
   read_rest(request, found)
   if next(extras) ~= nil then request.extras.gemini = extras end
   return request

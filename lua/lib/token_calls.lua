@@ -48,11 +48,14 @@ end
 
 --- Refreshes a token: up to three attempts, waiting 1 s and 2 s, at failures that may pass.
 --- @param request OAuthRequest
---- @param secret string  the refresh token, kept out of messages
+--- @param secret string?  the refresh token, kept out of messages; nil: the file has none
 --- @param final table<string, boolean>  codes of refusals after which only a login helps
 --- @return table? data  of the answer
 --- @return RefreshProblem? problem  with `code` and `status` of the answer
 function M.refresh(request, secret, final)
+  if not secret then
+    return nil, { message = "the file has no refresh token", needs_login = true }
+  end
   local answers_lost = 0
   for attempt = 1, ATTEMPTS do
     local answer, problem, again, was_lost = ask_once(request)

@@ -87,7 +87,9 @@ local function opens_chat(data)
   if json.type(choice) ~= "object" then return false end
   local reason, delta = json.get(choice, "finish_reason"), json.get(choice, "delta")
   if is_present(reason) and reason ~= "" or json.type(delta) ~= "object" then return false end
-  for name, value in pairs(json.decode(delta)) do
+  local members = json.decode(delta)
+  if not members then return false end -- nested too deeply to be an opening
+  for name, value in pairs(members) do
     if name ~= "role" and not is_empty(value) then return false end
   end
   return true

@@ -214,3 +214,12 @@ test("upstream headers are passed on when that is wanted, but for the forbidden 
   same(client.sent_headers["x-request-id"], "0badcafe")
   same(client.sent_headers["access-control-allow-origin"], nil)
 end)
+
+test("a first chunk that is nested too deeply to be read goes through", function()
+  local deep = ("["):rep(70) .. ("]"):rep(70)
+  given { stream('{"choices":[{"index":0,"delta":{"role":"assistant","odd":' .. deep .. "}}]}",
+    chunk("x", "stop"), "[DONE]") }
+  local client = support.chat '{"model":"same","stream":true,"messages":[]}'
+  same(client.status, 200)
+  assert(client.sent:find(deep, 1, true), client.sent)
+end)

@@ -101,20 +101,16 @@ static inline void script_world_pass(void *ctx)
     (void)ctx;
 }
 
-// Starts with `main`, the text of main.lua.
-static inline void script_world_init(struct script_world *w, const char *config_text,
-                                     const char *main)
+// Makes the generation of the scripts that are in the directory, one state for the world and, with
+// `keeper`, one for the main thread.
+static inline void script_world_load(struct script_world *w, const char *config_text, bool keeper)
 {
-    struct generation_options options = {.version = "test", .states = 1};
+    struct generation_options options = {.version = "test", .states = 1, .keeper = keeper};
     struct config *config = config_of(config_text);
-    struct script_shared shared;
     struct bundle *bundle;
     struct buf error;
 
-    memset(w, 0, sizeof(*w));
     buf_init(&error, 65536);
-    scripts_make(w->directory, sizeof(w->directory));
-    scripts_write(w->directory, "main.lua", main);
     bundle = bundle_new(w->directory, &error);
     assert_non_null(bundle);
     w->generation = generation_new(1, bundle, config, &options, &error);
@@ -126,12 +122,31 @@ static inline void script_world_init(struct script_world *w, const char *config_
     w->state = w->generation->states[0];
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->store = store_new(0);
+    assert_non_null(w->store);
+}
+
+// Makes the host; `shared` has the world's store.
+static inline void script_world_open(struct script_world *w, const struct script_shared *shared)
+{
     w->upstream = upstream_new(&w->loop, NULL);
-    shared = (struct script_shared){.store = w->store};
-    w->host = host_new(&w->loop, w->upstream, &shared, script_world_pass, w);
-    assert_true(w->store && w->upstream && w->host);
+    w->host = host_new(&w->loop, w->upstream, shared, script_world_pass, w);
+    assert_true(w->upstream && w->host);
     assert_true(host_start(w->host));
     host_attach(w->host, w->state);
+}
+
+// Starts with `main`, the text of main.lua.
+static inline void script_world_init(struct script_world *w, const char *config_text,
+                                     const char *main)
+{
+    struct script_shared shared;
+
+    memset(w, 0, sizeof(*w));
+    scripts_make(w->directory, sizeof(w->directory));
+    scripts_write(w->directory, "main.lua", main);
+    script_world_load(w, config_text, false);
+    shared = (struct script_shared){.store = w->store};
+    script_world_open(w, &shared);
 }
 
 static inline void script_world_deinit(struct script_world *w)

@@ -100,39 +100,21 @@ static void begin(struct test_world *t)
 {
     struct script_world *w = &t->world;
     struct side *side = &t->side;
-    struct generation_options options = {.version = "test", .states = 1, .keeper = true};
-    struct config *config = config_of("port: 1\n");
     struct script_shared shared;
     struct script_state *state;
-    struct bundle *bundle;
-    struct buf error;
 
     memset(t, 0, sizeof(*t));
-    buf_init(&error, 65536);
     scripts_make(w->directory, sizeof(w->directory));
     scripts_write(w->directory, "main.lua", MAIN);
     scripts_write(w->directory, "core/keeper.lua", KEEPER);
-    bundle = bundle_new(w->directory, &error);
-    assert_non_null(bundle);
-    w->generation = generation_new(1, bundle, config, &options, &error);
-    if (!w->generation)
-        fail_msg("%s", buf_cstr(&error));
-    bundle_unref(bundle);
-    config_unref(config);
-    buf_deinit(&error);
-    w->state = w->generation->states[0];
-    assert_int_equal(uv_loop_init(&w->loop), 0);
+    script_world_load(w, "port: 1\n", true);
     assert_int_equal(uv_loop_init(&side->loop), 0);
-    w->store = store_new(0);
     side->accounts = accounts_new();
     shared = (struct script_shared){.store = w->store, .accounts = side->accounts};
     side->keeper = keeper_new(&side->loop, &shared, NULL, NULL);
     assert_non_null(side->keeper);
     shared.keeper = side->keeper;
-    w->upstream = upstream_new(&w->loop, NULL);
-    w->host = host_new(&w->loop, w->upstream, &shared, script_world_pass, w);
-    assert_true(w->host && host_start(w->host));
-    host_attach(w->host, w->state);
+    script_world_open(w, &shared);
     state = w->generation->keeper;
     w->generation->keeper = NULL;
     keeper_set_state(side->keeper, state);

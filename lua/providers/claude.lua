@@ -72,6 +72,7 @@ function M.prepare(call, _, body)
   local betas = json.get(body, "betas")
   if json.type(betas) ~= "array" then return body end
   local list = json.decode(betas)
+  if not list then return body end -- nested too deeply: the API says so
   for _, beta in ipairs(list) do
     if type(beta) ~= "string" or find(beta, "[^%w%-_.]") then return body end
   end

@@ -6,6 +6,8 @@ local errors = require "lib.errors"
 local json = require "json"
 local upstream = require "lib.upstream"
 
+local match = string.match
+
 local M = { name = "iflow", dialect = "chat" }
 
 local OVER = " (iFlow closed on 2026-04-17)"
@@ -23,7 +25,7 @@ end
 --- @return string
 function M.prepare(_, _, body)
   local tools = json.get(body, "tools")
-  if json.type(tools) ~= "array" or #json.decode(tools, { known = {} }) > 0 then return body end
+  if not json.is_raw(tools) or not match(tostring(tools), "^%[%s*%]$") then return body end
   return assert(json.splice_all(body, { { "tools" }, { "tool_choice" } }))
 end
 

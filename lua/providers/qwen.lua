@@ -65,6 +65,7 @@ function M.prepare(_, _, body)
   local messages = json.get(body, "messages")
   if json.type(messages) ~= "array" then return body end
   messages = json.decode(messages, MESSAGES)
+  if not messages then return body end -- what is nested too deeply is for the upstream to refuse
   for _, message in ipairs(messages) do
     if json.type(message) ~= "object" then return body end
   end

@@ -19,15 +19,20 @@ local function copy(value)
   return made
 end
 
-local function each_place(root, value, visit)
+--- Valid, and deeper than what is decoded.
+M.deep = {
+  json.raw(("["):rep(70) .. ("]"):rep(70)), json.raw(("{\"a\":"):rep(70) .. "1" .. ("}"):rep(70)),
+}
+
+local function each_place(root, value, visit, values)
   for _, name in ipairs(json.is_array(value) and { 1 } or json.keys(value)) do
     local before = value[name]
-    for _, odd in ipairs(M.values) do
+    for _, odd in ipairs(values) do
       value[name] = odd
       visit(root, tostring(name))
     end
     value[name] = before
-    if type(before) == "table" then each_place(root, before, visit) end
+    if type(before) == "table" then each_place(root, before, visit, values) end
   end
 end
 
@@ -35,9 +40,10 @@ end
 --- with the whole replaced.
 --- @param document table
 --- @param visit fun(document: any, name: string)
-function M.each(document, visit)
+--- @param values any[]?  instead of M.values
+function M.each(document, visit, values)
   local root = copy(json.decode(json.encode(document)))
-  each_place(root, root, function(whole, name) visit(copy(whole), name) end)
+  each_place(root, root, function(whole, name) visit(copy(whole), name) end, values or M.values)
 end
 
 --- Texts that are no answer, or a strange one.

@@ -114,7 +114,7 @@ for name, provider in pairs(providers) do
   test("odd bodies for " .. name .. " are prepared or refused", function()
     support.reset {}
     if not provider.prepare then return end
-    hostile.each(bodies[bases[provider.dialect]], function(odd)
+    local function prepare(odd)
       local body = json.encode(odd)
       for _, operation in ipairs { "generate", "count" } do
         for _, envelope in ipairs { false, provider.envelope and { user_prompt_id = "u", project = 1 } } do
@@ -136,6 +136,8 @@ for name, provider in pairs(providers) do
           end
         end
       end
-    end)
+    end
+    hostile.each(bodies[bases[provider.dialect]], prepare)
+    hostile.each(bodies[bases[provider.dialect]], prepare, hostile.deep)
   end)
 end

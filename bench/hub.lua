@@ -1,0 +1,92 @@
+-- The hub alone, without any network: microseconds a call, or which function takes the VM's time.
+--
+--     build/release/bench/bench_hub CLIENT UPSTREAM request|whole|stream FILE [TIMES] [profile]
+--
+-- FILE is a request in the client's dialect, or an answer or stream in the upstream's.  Called by
+-- bench/hub.c, which gives `clock` and `profile`.
+
+package.path = "lua/?.lua"
+
+local hub = require "lib.hub"
+local sse = require "sse"
+
+local client, upstream, stage, file, times, how = table.unpack(arg)
+if not file then
+  error("usage: bench_hub CLIENT UPSTREAM request|whole|stream FILE [TIMES] [profile]", 0)
+end
+
+local PROVIDERS = {
+  chat = "openai_compatibility", responses = "codex", anthropic = "claude", gemini = "gemini",
+}
+local MODELS = { anthropic = "claude-sonnet-4-5", gemini = "gemini-2.5-pro" }
+
+local handle = assert(io.open(file, "rb"))
+local text = handle:read "a"
+handle:close()
+
+local function unique(prefix, length) return prefix .. ("0"):rep(length) end
+
+local function context()
+  local model = MODELS[upstream] or "bench-model"
+  return hub.context {
+    client = client, upstream = upstream, provider = PROVIDERS[upstream], model = model,
+    upstream_model = model, created = 1, unique = unique, stream = stage == "stream",
+  }
+end
+
+local function events_of(whole)
+  local decoder, events = sse.decoder(), {}
+  assert(decoder:feed(whole))
+  decoder:finish()
+  for name, data in function() return decoder:next() end do events[#events + 1] = { name, data } end
+  return events
+end
+
+local stages = {}
+
+function stages.request()
+  return function() return assert(hub.request(text, context())) end
+end
+
+function stages.whole()
+  return function() return assert(hub.whole(text, context())) end
+end
+
+function stages.stream()
+  local events = events_of(text)
+  return function()
+    local stream = hub.stream(context())
+    for i = 1, #events do
+      if not stream.is_done() then stream.push(events[i][1], events[i][2]) end
+    end
+    stream.finish()
+    assert(not stream.error(), "the stream ends in an error")
+  end
+end
+
+local work = assert(stages[stage], "no such stage")()
+times = tonumber(times) or 1000
+for _ = 1, 20 do work() end
+
+if how ~= "profile" then
+  local begun = clock()
+  for _ = 1, times do work() end
+  print(("%.1f us"):format((clock() - begun) * 1e6 / times))
+  return
+end
+
+local counts = profile(work, times)
+
+local function show(title, found)
+  local places = {}
+  for place in pairs(found) do places[#places + 1] = place end
+  table.sort(places, function(a, b) return found[a] > found[b] end)
+  print(title)
+  for i = 1, math.min(#places, 40) do
+    print(("%6.1f %%  %s"):format(100 * found[places[i]] / counts.samples, places[i]))
+  end
+end
+
+for place, n in pairs(counts.own) do counts.below[place] = (counts.below[place] or 0) + n end
+show("in the function itself", counts.own)
+show("with what it calls", counts.below)

@@ -11,7 +11,7 @@ local usages = require "lib.usage"
 local problems = require "lib.problems"
 local replay = require "lib.responses_replay"
 
-local concat, ipairs, type = table.concat, ipairs, type
+local ipairs, type = ipairs, type
 local array, encode = json.array, json.encode
 
 local M = {}
@@ -40,13 +40,18 @@ local function answer_of(ctx, whole)
   local stop, usage = nil, ir.usage()
   local on, begin, finish = {}, {}, {}
 
-  -- `members` are those of the event, encoded, without the braces around them.
-  local emit = whole and silent or function(kind, members)
+  -- `at` are members that are text already, and one or two members follow.  Nothing is encoded
+  -- before it is known that somebody wants frames.
+  local emit = whole and silent or function(kind, at, name, value, other, another)
+    local members = at or ""
+    if name then
+      members = (at and at .. ',"' or '"') .. name .. '":' .. encode(value)
+        .. (other and ',"' .. other .. '":' .. encode(another) or "")
+    end
     count = count + 1
     frames[count] = {
       name = kind,
-      data = concat { "{", members, members ~= "" and "," or "", '"sequence_number":', sequence,
-        ',"type":"', kind, '"}' },
+      data = "{" .. members .. ',"sequence_number":' .. sequence .. ',"type":"' .. kind .. '"}',
     }
     sequence = sequence + 1
   end
@@ -87,20 +92,17 @@ local function answer_of(ctx, whole)
   local function open_item(item)
     local index = #output
     output[index + 1] = item
-    if not whole then
-      emit("response.output_item.added",
-        '"item":' .. encode(item) .. ',"output_index":' .. index)
-    end
+    emit("response.output_item.added", nil, "item", item, "output_index", index)
     return index
   end
 
-  local close_item = whole and silent or function(item, index)
-    emit("response.output_item.done", '"item":' .. encode(item) .. ',"output_index":' .. index)
+  local function close_item(item, index)
+    emit("response.output_item.done", nil, "item", item, "output_index", index)
   end
 
-  -- Where the deltas of an item stand.
-  local function place(item, index, more)
-    return '"item_id":' .. encode(item.id) .. ',"output_index":' .. index .. (more or "")
+  -- Where the deltas of an item stand, as the first members of their events.
+  local place = whole and silent or function(item, index)
+    return '"item_id":' .. encode(item.id) .. ',"output_index":' .. index
   end
 
   -- What the parts of this encoder share: handlers of events by type, of the beginning and end of

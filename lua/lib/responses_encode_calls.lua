@@ -6,7 +6,7 @@ local search = require "lib.responses_search"
 local signatures = require "lib.signatures"
 
 local concat, ipairs, type = table.concat, ipairs, type
-local array, encode = json.array, json.encode
+local array = json.array
 
 local M = {}
 
@@ -64,7 +64,7 @@ function M.install(w)
     state.pieces[#state.pieces + 1] = text
     if state.search then return end
     emit(state.custom and "response.custom_tool_call_input.delta"
-      or "response.function_call_arguments.delta", state.place .. ',"delta":' .. encode(text))
+      or "response.function_call_arguments.delta", state.place, "delta", text)
   end
 
   function w.close_call(state, complete)
@@ -82,11 +82,11 @@ function M.install(w)
     item.status = complete and "completed" or "incomplete"
     if state.custom then
       item.input = text
-      emit("response.custom_tool_call_input.done", state.place .. ',"input":' .. encode(text))
+      emit("response.custom_tool_call_input.done", state.place, "input", text)
     else
       item.arguments = text
-      emit("response.function_call_arguments.done", state.place .. ',"arguments":' .. encode(text)
-        .. ',"name":' .. encode(item.name))
+      emit("response.function_call_arguments.done", state.place, "arguments", text, "name",
+        item.name)
     end
     close_item(item, state.index)
   end
@@ -215,8 +215,8 @@ function M.install(w)
       state.pieces[#state.pieces + 1] = event.data
       return
     end
-    emit("response.image_generation_call.partial_image", state.place .. ',"partial_image_b64":'
-      .. encode(event.data) .. ',"partial_image_index":' .. event.partial_index)
+    emit("response.image_generation_call.partial_image", state.place, "partial_image_b64",
+      event.data, "partial_image_index", event.partial_index)
   end
 
   function w.close_image(state, source)

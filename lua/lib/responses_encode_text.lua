@@ -5,11 +5,12 @@ local parts = require "lib.responses_parts"
 local signatures = require "lib.signatures"
 
 local concat, ipairs = table.concat, ipairs
-local array, encode, len = json.array, json.encode, utf8.len
+local array, len = json.array, utf8.len
 
 local M = {}
 
 local EMPTY = array {}
+local NO_SUMMARY = { type = "summary_text", text = "" }
 
 --- Adds what writes them to the state of a stream.
 --- @param w table  see lib.responses_encode
@@ -38,12 +39,11 @@ function M.install(w)
     local value = part_value(part, text)
     message.item.content[part.at + 1] = value
     if value.type == "refusal" then
-      emit("response.refusal.done", part.place .. ',"refusal":' .. encode(text))
+      emit("response.refusal.done", part.place, "refusal", text)
     else
-      emit("response.output_text.done", part.place .. ',"logprobs":' .. encode(value.logprobs)
-        .. ',"text":' .. encode(text))
+      emit("response.output_text.done", part.place, "logprobs", value.logprobs, "text", text)
     end
-    emit("response.content_part.done", part.place .. ',"part":' .. encode(value))
+    emit("response.content_part.done", part.place, "part", value)
   end
 
   function w.close_message(status)
@@ -66,9 +66,10 @@ function M.install(w)
     local list = message.parts
     if list[1] then close_part(list[#list]) end
     local part = { kind = kind, at = #list, pieces = {} }
-    part.place = '"content_index":' .. part.at .. ',' .. place(message.item, message.index)
+    local at = place(message.item, message.index)
+    part.place = at and '"content_index":' .. part.at .. "," .. at
     list[#list + 1] = part
-    emit("response.content_part.added", part.place .. ',"part":' .. encode(part_value(part, "")))
+    emit("response.content_part.added", part.place, "part", part_value(part, ""))
     if kind == "refusal" then w.refused = true end
     return part
   end
@@ -101,10 +102,10 @@ function M.install(w)
       for _, each in ipairs(logprobs) do part.logprobs[#part.logprobs + 1] = each end
     end
     if part.kind == "refusal" and not w.is_codex then
-      return emit("response.refusal.delta", part.place .. ',"delta":' .. encode(text))
+      return emit("response.refusal.delta", part.place, "delta", text)
     end
-    emit("response.output_text.delta", part.place .. ',"delta":' .. encode(text)
-      .. ',"logprobs":' .. (logprobs and encode(array(logprobs)) or "[]"))
+    emit("response.output_text.delta", part.place, "delta", text, "logprobs",
+      logprobs and array(logprobs) or EMPTY)
   end
   on.refusal_delta = on.text_delta
 
@@ -118,8 +119,8 @@ function M.install(w)
     end
     local list = part.annotations or array {}
     part.annotations = list
-    emit("response.output_text.annotation.added", part.place .. ',"annotation":' .. encode(native)
-      .. ',"annotation_index":' .. #list)
+    emit("response.output_text.annotation.added", part.place, "annotation", native,
+      "annotation_index", #list)
     list[#list + 1] = native
   end
 
@@ -136,15 +137,15 @@ function M.install(w)
     state.pieces = nil
     local value = { type = "summary_text", text = text }
     state.item.summary[state.at + 1] = value
-    emit("response.reasoning_summary_text.done", state.place .. ',"text":' .. encode(text))
-    emit("response.reasoning_summary_part.done", state.place .. ',"part":' .. encode(value))
+    emit("response.reasoning_summary_text.done", state.place, "text", text)
+    emit("response.reasoning_summary_part.done", state.place, "part", value)
   end
 
   local function open_summary(state)
     state.at, state.pieces = #state.item.summary, {}
-    state.place = place(state.item, state.index, ',"summary_index":' .. state.at)
-    emit("response.reasoning_summary_part.added",
-      state.place .. ',"part":{"text":"","type":"summary_text"}')
+    local at = place(state.item, state.index)
+    state.place = at and at .. ',"summary_index":' .. state.at
+    emit("response.reasoning_summary_part.added", state.place, "part", NO_SUMMARY)
   end
 
   function w.close_reasoning(state)
@@ -177,7 +178,7 @@ function M.install(w)
     if state.closed then return end
     if not state.pieces then open_summary(state) end
     state.pieces[#state.pieces + 1] = event.text
-    emit("response.reasoning_summary_text.delta", state.place .. ',"delta":' .. encode(event.text))
+    emit("response.reasoning_summary_text.delta", state.place, "delta", event.text)
   end
 
   function on.thinking_part(_, state)

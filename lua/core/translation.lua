@@ -8,7 +8,6 @@ local crypto = require "crypto"
 local dialects = require "lib.dialects"
 local errors = require "lib.errors"
 local hub = require "lib.hub"
-local json = require "json"
 local problems = require "lib.problems"
 local reject = require "lib.reject"
 local replays = require "core.replays"
@@ -51,6 +50,7 @@ local function context(call, candidate)
     unique = unique,
     replay = replays.of(call.principal),
     stream = call.upstream_stream,
+    upstream_stream = call.upstream_stream,
     suffix = call.suffix,
     without_thinking = call.without_thinking,
   }
@@ -63,10 +63,7 @@ local function translate(call, candidate, ctx)
     problem.verdict = problem.verdict or "request"
     return nil, problem
   end
-  if candidate.provider.dialect == "gemini" then return body end
-  -- The client's wish is not what the upstream is asked for.
-  if (json.get(body, "stream") == true) == call.upstream_stream then return body end
-  return assert(json.splice(body, "stream", call.upstream_stream or nil))
+  return body
 end
 
 --- A counting request in the provider's dialect.

@@ -57,7 +57,8 @@ end
 --- @param given table  client and upstream (a dialect's or variant's name, or {dialect, variant,
 ---   ...}), model, upstream_model, provider and entry (or caps), created, unique, and optional:
 ---   replay, known_model, suffix (an amount of reasoning found by the router), stream (for bodies
----   that do not tell), without_thinking (the retry after a refused signature), translators
+---   that do not tell), upstream_stream (whether the upstream shall stream, else what the client
+---   wishes), without_thinking (the retry after a refused signature), translators
 ---   ({client, upstream}, for tests)
 --- @return TranslationContext
 function M.context(given)
@@ -69,6 +70,7 @@ function M.context(given)
     created = given.created, unique = given.unique, replay = given.replay,
     known_model = given.known_model, suffix = given.suffix,
     without_thinking = given.without_thinking, stream = given.stream,
+    upstream_stream = given.upstream_stream,
     warn = warn, warnings = list,
   }
   ctx.base = ir.base(ctx.upstream.dialect)

@@ -35,6 +35,7 @@ function M.run(original, ctx)
   local request = content.copy(original)
   local joins = ctx.base == "anthropic" or ctx.base == "gemini"
   take_suffix(request, ctx)
+  if ctx.upstream_stream ~= nil then request.stream = ctx.upstream_stream end
   request.system = content.system(request.system, ctx)
   local turns = content.strip(request.turns, ctx)
   turns = content.place_images(turns, ctx)

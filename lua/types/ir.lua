@@ -21,6 +21,7 @@
 ---@field created integer            Unix seconds, for answers that lack it (given, so that
 ---  translators need no clock)
 ---@field stream boolean?            what the route says, for bodies that do not tell
+---@field upstream_stream boolean?   whether the upstream shall stream; nil: as the client wishes
 ---@field without_thinking boolean?  the retry after an upstream refused a signature
 ---@field collecting boolean?        a whole answer is made of the stream: it may not lack its frame
 ---@field unique fun(prefix: string, length: integer): string  random id, answers only

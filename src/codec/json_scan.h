@@ -99,6 +99,30 @@ static inline unsigned json_specials(__m128i v)
 
     return (unsigned)_mm_movemask_epi8(hit);
 }
+
+// The last `n` bytes of a text, less than 16, with zeros behind: those are specials, so that a run
+// ends there without a look at each byte.
+static inline __m128i json_load_rest(const char *p, size_t n)
+{
+    uint64_t low = 0, high = 0;
+
+    // The second of two loads may take some bytes again, but no byte outside.
+    if (n >= 8) {
+        memcpy(&low, p, 8);
+        memcpy(&high, p + n - 8, 8);
+        high = high >> 8 >> 8 * (15 - n);
+    } else if (n >= 4) {
+        uint32_t first, last;
+
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        low = first | (uint64_t)last << 8 * (n - 4);
+    } else if (n > 0) {
+        low = (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << 8 * (n / 2) |
+              (uint64_t)(unsigned char)p[n - 1] << 8 * (n - 1);
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
+}
 #endif
 
 // The first byte at or after `p` that is not plain string content; `end` if there is none.
@@ -112,6 +136,7 @@ static inline const char *json_plain_run(const char *p, const char *end)
             return p + __builtin_ctz(found);
         p += 16;
     }
+    return p + __builtin_ctz(json_specials(json_load_rest(p, (size_t)(end - p))));
 #else
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
 
@@ -127,9 +152,9 @@ static inline const char *json_plain_run(const char *p, const char *end)
             break;
         p += 8;
     }
-#endif
     while (p < end && (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '"' &&
            *p != '\\')
         p++;
     return p;
+#endif
 }

@@ -11,65 +11,77 @@
 
 // --- strings -------------------------------------------------------------------------------------
 
-// Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.
+// Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.  Lives
+// in registers: nothing that is not inlined takes its address.
 struct writer {
     struct buf *out;
     char *to, *limit;
 };
 
-// Makes room for `n` more bytes.
-static bool make_room(struct writer *w, size_t n)
+// The writer with room for `n` more bytes; `to` is NULL when there is none.
+static struct writer grown(struct writer w, size_t n)
 {
-    if ((size_t)(w->limit - w->to) >= n)
-        return true;
-    if (w->to)
-        buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
-    w->to = buf_reserve(w->out, n);
-    w->limit = w->to ? w->out->data + (w->out->cap - w->out->start - 1) : NULL;
-    if (w->to && (size_t)(w->limit - w->out->data) > w->out->max)
-        w->limit = w->out->data + w->out->max;
+    struct buf *out = w.out;
+
+    if (w.to)
+        out->len = (size_t)(w.to - out->data);
+    w.to = buf_reserve(out, n);
+    w.limit = w.to ? out->data + (out->cap - out->start - 1) : NULL;
+    if (w.to && (size_t)(w.limit - out->data) > out->max)
+        w.limit = out->data + out->max;
+    return w;
+}
+
+static inline bool make_room(struct writer *w, size_t n)
+{
+    if ((size_t)(w->limit - w->to) < n)
+        *w = grown(*w, n);
     return w->to != NULL;
 }
 
-static void put(struct writer *w, const char *bytes, size_t n)
+static inline void put(struct writer *w, const char *bytes, size_t n)
 {
     memcpy(w->to, bytes, n);
     w->to += n;
+}
+
+static inline void finish(const struct writer *w)
+{
+    w->out->len = (size_t)(w->to - w->out->data);
 }
 
 // Room that put_plain() needs beyond what it copies.
 #define SLACK 16
 
 // Copies the plain run at `p`; up to SLACK bytes behind it are written too, and count for nothing.
-static const char *put_plain(struct writer *w, const char *p, const char *end)
+static inline const char *put_plain(struct writer *w, const char *p, const char *end)
 {
-    const char *run;
-
 #ifdef __SSE2__
-    while (end - p >= SLACK) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        unsigned found = json_specials(v), n = found ? (unsigned)__builtin_ctz(found) : SLACK;
+    unsigned n = SLACK;
 
+    while (n == SLACK) {
+        size_t left = (size_t)(end - p);
+        __m128i v = left >= SLACK ? _mm_loadu_si128((const __m128i *)(const void *)p)
+                                  : json_load_rest(p, left);
+
+        // One bit more than there are bytes: a block without specials ends behind them.
+        n = (unsigned)__builtin_ctz(json_specials(v) | 1u << SLACK);
         _mm_storeu_si128((__m128i *)(void *)w->to, v);
         w->to += n;
         p += n;
-        if (found)
-            return p;
     }
-#endif
-    run = json_plain_run(p, end);
+    return p;
+#else
+    const char *run = json_plain_run(p, end);
+
     put(w, p, (size_t)(run - p));
     return run;
-}
-
-static void finish(struct writer *w)
-{
-    buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
+#endif
 }
 
 // Decodes what stands at `p`, which is not a plain run.  Only a replacement is longer than what it
 // stands for, so only there may the room run out.
-static const char *unquote_special(struct writer *w, const char *p, const char *end)
+static inline const char *unquote_special(struct writer *w, const char *p, const char *end)
 {
     char bytes[4];
     size_t n, used;
@@ -117,7 +129,7 @@ bool json_unquote(struct buf *out, const char *at, size_t len)
 }
 
 // Writes the escaped form of a byte that may not stand in a string.
-static void escape(struct writer *w, char c)
+static inline void escape(struct writer *w, char c)
 {
     static const char letters[128] = {
         ['\n'] = 'n', ['"'] = '"',  ['\\'] = '\\', ['\t'] = 't',
@@ -136,7 +148,7 @@ static void escape(struct writer *w, char c)
 }
 
 // Writes what stands at `p`, which is not a plain run.
-static const char *quote_special(struct writer *w, const char *p, const char *end)
+static inline const char *quote_special(struct writer *w, const char *p, const char *end)
 {
     const char *from = p;
     size_t n;

@@ -200,6 +200,16 @@ bool json_scan_string(struct json_scan *s, bool *plain)
     return true;
 }
 
+bool json_scan_colon(struct json_scan *s)
+{
+    json_scan_space(s);
+    if (s->at == s->end || *s->at != ':')
+        return json_scan_fail(s, s->at, "expected ':' after a member name");
+    s->at++;
+    json_scan_space(s);
+    return true;
+}
+
 bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain)
 {
     const char *from = s->at;
@@ -209,12 +219,7 @@ bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain)
     if (!json_scan_string(s, plain))
         return false;
     *name = (struct json_slice){JSON_STRING, from, (size_t)(s->at - from)};
-    json_scan_space(s);
-    if (s->at == s->end || *s->at != ':')
-        return json_scan_fail(s, s->at, "expected ':' after a member name");
-    s->at++;
-    json_scan_space(s);
-    return true;
+    return json_scan_colon(s);
 }
 
 bool json_name_is(const struct json_slice *slice, bool plain, const char *name, size_t len)

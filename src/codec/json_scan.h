@@ -33,6 +33,17 @@ bool json_scan_value(struct json_scan *s);
 // UTF-8, so that the bytes between the quotes are its content.
 bool json_scan_string(struct json_scan *s, bool *plain);
 
+// A string's content: the bytes between the quotes, or decoded in a buffer.
+struct json_content {
+    const char *at;
+    size_t len;
+};
+
+// Takes a string as json_scan_string() does and gives its content as json_unquote() does, in one
+// pass.  `scratch` is overwritten when there is something to decode.  False without a message when
+// it is too small.
+bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_content *content);
+
 // A number, `at` on its first byte.  `*integer`: written without fraction and exponent.
 bool json_scan_number(struct json_scan *s, bool *integer);
 
@@ -43,6 +54,9 @@ bool json_scan_end(struct json_scan *s);
 
 // Takes `"name" :` and leaves `at` on the first byte of the value (or at the end of the text).
 bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain);
+
+// Its second half: takes the colon behind a name.
+bool json_scan_colon(struct json_scan *s);
 
 // Walking a container: json_open() steps over the opening bracket, json_next() over what follows a
 // child; `*more` says that another child comes, else `at` stands behind the container.

@@ -128,6 +128,72 @@ bool json_unquote(struct buf *out, const char *at, size_t len)
     return true;
 }
 
+// Decodes what stands at `p` and is not ASCII.  NULL when it has to be valid and is not.
+static inline const char *decode_high(struct json_scan *s, struct writer *w, const char *p)
+{
+    size_t n = json_utf8_length(p, s->end);
+
+    if (n > 0) {
+        put(w, p, n);
+        return p + n;
+    }
+    if (s->flags & JSON_STRICT_UTF8)
+        return NULL;
+    s->broken_utf8 = true;
+    put(w, REPLACEMENT, 3);
+    return p + 1;
+}
+
+// Decodes on from `p` up to the closing quote and returns where that is; NULL when there is none,
+// when something before it is malformed, or (with `w->to` NULL) when the room runs out.
+static const char *decode_rest(struct json_scan *s, struct writer *w, const char *p)
+{
+    enum { SPECIAL_MAX = 4 };
+
+    while (p && make_room(w, SPECIAL_MAX + SLACK + 1)) {
+        size_t room = (size_t)(w->limit - w->to) - SPECIAL_MAX - SLACK;
+        const char *stop = (size_t)(s->end - p) > room ? p + room : s->end;
+
+        p = put_plain(w, p, stop);
+        if (p == s->end)
+            return NULL;
+        if (p == stop)
+            continue;
+        if (*p == '"')
+            return p;
+        p = (unsigned char)*p < 0x80 ? unquote_special(w, p, s->end) : decode_high(s, w, p);
+    }
+    return NULL;
+}
+
+bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_content *content)
+{
+    const char *from = s->at + 1, *p = json_plain_run(from, s->end), *closing;
+    struct writer w = {scratch, NULL, NULL};
+    bool plain;
+    size_t n;
+
+    // Valid UTF-8 needs no decoding either.
+    while (p < s->end && (unsigned char)*p >= 0x80 && (n = json_utf8_length(p, s->end)) > 0)
+        p = json_plain_run(p + n, s->end);
+    if (p < s->end && *p == '"') {
+        *content = (struct json_content){from, (size_t)(p - from)};
+        s->at = p + 1;
+        return true;
+    }
+    buf_clear(scratch);
+    if (!make_room(&w, (size_t)(p - from) + SLACK))
+        return false;
+    put(&w, from, (size_t)(p - from));
+    closing = decode_rest(s, &w, p);
+    if (!closing) // another look says why
+        return w.to && json_scan_string(s, &plain);
+    finish(&w);
+    *content = (struct json_content){scratch->data, scratch->len};
+    s->at = closing + 1;
+    return true;
+}
+
 // Writes the escaped form of a byte that may not stand in a string.
 static inline void escape(struct writer *w, char c)
 {

@@ -170,12 +170,42 @@ static const char *skip_high(struct json_scan *s, const char *p, bool *plain)
     return p;
 }
 
+// Passes over what is most of all strings, plain bytes and escapes of one letter.  Stops at anything
+// else, and near the end of the text.
+static inline const char *skip_common(const char *p, const char *end, bool *plain)
+{
+#ifdef __SSE2__
+    while (end - p > 16) {
+        unsigned found = json_specials(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+        while (found) {
+            const char *at = p + __builtin_ctz(found);
+
+            if (*at != '\\' || !json_escapes[(unsigned char)at[1]])
+                return at;
+            *plain = false;
+            // The letter may be among the found ones, or in the next block.
+            found &= ~(3u << (at - p));
+            if (at - p == 15)
+                p++;
+        }
+        p += 16;
+    }
+#else
+    (void)end, (void)plain;
+#endif
+    return p;
+}
+
 bool json_scan_string(struct json_scan *s, bool *plain)
 {
     const char *p = s->at + 1;
 
     *plain = true;
     for (;;) {
+        p = skip_common(p, s->end, plain);
+        if (p < s->end && *p == '"')
+            break;
         p = json_plain_run(p, s->end);
         if (p == s->end)
             return json_scan_fail(s, p, "unterminated string");

@@ -52,28 +52,63 @@ static void unlink_slab(struct pool *p, struct pool_slab *slab)
     slab->is_open = false;
 }
 
-static void drop_slab(struct pool *p, struct pool_slab *slab)
+static void free_slab(struct pool *p, struct pool_slab *slab)
 {
-    unlink_slab(p, slab);
     free(slab);
     p->slabs--;
 }
 
+void pool_trim(struct pool *p)
+{
+    while (p->spare) {
+        struct pool_slab *slab = p->spare;
+
+        p->spare = slab->next;
+        free_slab(p, slab);
+    }
+    p->spares = 0;
+}
+
 void pool_deinit(struct pool *p)
 {
-    for (size_t i = 0; i < sizeof(p->open) / sizeof(p->open[0]); i++)
-        while (p->open[i])
-            drop_slab(p, p->open[i]);
+    pool_trim(p);
+    for (size_t i = 0; i < sizeof(p->open) / sizeof(p->open[0]); i++) {
+        while (p->open[i]) {
+            struct pool_slab *slab = p->open[i];
+
+            unlink_slab(p, slab);
+            free_slab(p, slab);
+        }
+    }
+}
+
+// Takes an empty slab out of use.
+static void drop_slab(struct pool *p, struct pool_slab *slab)
+{
+    unlink_slab(p, slab);
+    if (p->spares == POOL_SPARE_MAX) {
+        free_slab(p, slab);
+        return;
+    }
+    slab->next = p->spare;
+    p->spare = slab;
+    p->spares++;
 }
 
 static struct pool_slab *new_slab(struct pool *p, unsigned size)
 {
-    struct pool_slab *slab = aligned_alloc(SLAB_SIZE, SLAB_SIZE);
+    struct pool_slab *slab = p->spare;
 
-    if (!slab)
-        return NULL;
+    if (slab) {
+        p->spare = slab->next;
+        p->spares--;
+    } else {
+        slab = aligned_alloc(SLAB_SIZE, SLAB_SIZE);
+        if (!slab)
+            return NULL;
+        p->slabs++;
+    }
     *slab = (struct pool_slab){.fresh = SLAB_HEAD, .size = size};
-    p->slabs++;
     link_slab(p, slab);
     return slab;
 }

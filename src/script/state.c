@@ -321,6 +321,7 @@ void state_trim(struct script_state *s)
     // What has a finalizer goes in the second round, and takes what it refers to along.
     lua_gc(s->L, LUA_GCCOLLECT);
     lua_gc(s->L, LUA_GCCOLLECT);
+    pool_trim(&s->pool);
 }
 
 // --- protected loading ------------------------------------------------------------------------

@@ -1,21 +1,8 @@
 #include "base/pool.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-// A slab starts at a multiple of its size, so that a block tells where its slab is.
-enum { SLAB_SIZE = 16 * 1024, SLAB_HEAD = 64 };
-
-struct pool_slab {
-    struct pool_slab *next, *before; // among the open ones of its size
-    void *free;                      // blocks that came back, each with the next in it
-    unsigned fresh;                  // offset of what was never given out
-    unsigned live;
-    unsigned size; // of its blocks
-    bool is_open;
-};
+enum { SLAB_HEAD = 64 };
 
 _Static_assert(sizeof(struct pool_slab) <= SLAB_HEAD, "the head of a slab");
 
@@ -103,7 +90,7 @@ static struct pool_slab *new_slab(struct pool *p, unsigned size)
         p->spare = slab->next;
         p->spares--;
     } else {
-        slab = aligned_alloc(SLAB_SIZE, SLAB_SIZE);
+        slab = aligned_alloc(POOL_SLAB_SIZE, POOL_SLAB_SIZE);
         if (!slab)
             return NULL;
         p->slabs++;
@@ -134,14 +121,14 @@ static void *take(struct pool *p, size_t wanted)
         slab->fresh += size;
     }
     slab->live++;
-    if (!slab->free && slab->fresh + size > SLAB_SIZE)
+    if (!slab->free && slab->fresh + size > POOL_SLAB_SIZE)
         unlink_slab(p, slab);
     return block;
 }
 
 static void give_back(struct pool *p, void *block)
 {
-    struct pool_slab *slab = (struct pool_slab *)((uintptr_t)block & ~(uintptr_t)(SLAB_SIZE - 1));
+    struct pool_slab *slab = pool_slab_of(block);
 
     memcpy(block, &slab->free, sizeof(slab->free));
     slab->free = block;
@@ -153,12 +140,12 @@ static void give_back(struct pool *p, void *block)
         drop_slab(p, slab);
 }
 
-static void *allocate(struct pool *p, size_t size)
+void *pool_take_slowly(struct pool *p, size_t size)
 {
     return size <= POOL_MAX ? take(p, size) : malloc(size);
 }
 
-static void release(struct pool *p, void *block, size_t size)
+void pool_give_slowly(struct pool *p, void *block, size_t size)
 {
     if (size <= POOL_MAX)
         give_back(p, block);
@@ -171,19 +158,19 @@ void *pool_resize(struct pool *p, void *block, size_t old_size, size_t size)
     void *fresh;
 
     if (!block || old_size == 0)
-        return size == 0 ? NULL : allocate(p, size);
+        return size == 0 ? NULL : pool_take(p, size);
     if (size == 0) {
-        release(p, block, old_size);
+        pool_give(p, block, old_size);
         return NULL;
     }
     if (old_size > POOL_MAX && size > POOL_MAX)
         return realloc(block, size);
     if (old_size <= POOL_MAX && size <= POOL_MAX && rounded(old_size) == rounded(size))
         return block;
-    fresh = allocate(p, size);
+    fresh = pool_take(p, size);
     if (!fresh)
         return NULL;
     memcpy(fresh, block, old_size < size ? old_size : size);
-    release(p, block, old_size);
+    pool_give(p, block, old_size);
     return fresh;
 }

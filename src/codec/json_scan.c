@@ -170,8 +170,8 @@ static const char *skip_high(struct json_scan *s, const char *p, bool *plain)
     return p;
 }
 
-// Passes over what is most of all strings, plain bytes and escapes of one letter.  Stops at anything
-// else, and near the end of the text.
+// Passes over what is most of all strings, plain bytes and escapes of one letter.  Stops at
+// anything else, and near the end of the text.
 static inline const char *skip_common(const char *p, const char *end, bool *plain)
 {
 #ifdef __SSE2__

@@ -11,8 +11,8 @@
 
 // --- strings -------------------------------------------------------------------------------------
 
-// Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.  Lives
-// in registers: nothing that is not inlined takes its address.
+// Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.
+// Lives in registers: nothing that is not inlined takes its address.
 struct writer {
     struct buf *out;
     char *to, *limit;

@@ -197,7 +197,7 @@ static inline const char *skip_common(const char *p, const char *end, bool *plai
     return p;
 }
 
-bool json_scan_string(struct json_scan *s, bool *plain)
+bool json_scan_any_string(struct json_scan *s, bool *plain)
 {
     const char *p = s->at + 1;
 

@@ -29,9 +29,8 @@ void json_scan_init(struct json_scan *s, const char *text, size_t len, unsigned 
 // Any value, `at` on its first byte; nesting up to JSON_RAW_DEPTH.
 bool json_scan_value(struct json_scan *s);
 
-// A string, `at` on its opening quote.  `*plain` is true when it has neither escapes nor broken
-// UTF-8, so that the bytes between the quotes are its content.
-bool json_scan_string(struct json_scan *s, bool *plain);
+// Does what json_scan_string() below does, for strings of any length.
+bool json_scan_any_string(struct json_scan *s, bool *plain);
 
 // A string's content: the bytes between the quotes, or decoded in a buffer.
 struct json_content {
@@ -171,4 +170,35 @@ static inline const char *json_plain_run(const char *p, const char *end)
         p++;
     return p;
 #endif
+}
+
+// The closing quote of a short and plain string, NULL for others.
+static inline const char *json_short_string(const struct json_scan *s)
+{
+#ifdef __SSE2__
+    const char *p = s->at + 1;
+
+    if (s->end - p >= 16) {
+        unsigned found = json_specials(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+        if (found && p[__builtin_ctz(found)] == '"')
+            return p + __builtin_ctz(found);
+    }
+#else
+    (void)s;
+#endif
+    return NULL;
+}
+
+// A string, `at` on its opening quote.  `*plain` is true when it has neither escapes nor broken
+// UTF-8, so that the bytes between the quotes are its content.
+static inline bool json_scan_string(struct json_scan *s, bool *plain)
+{
+    const char *closing = json_short_string(s);
+
+    if (!closing)
+        return json_scan_any_string(s, plain);
+    *plain = true;
+    s->at = closing + 1;
+    return true;
 }

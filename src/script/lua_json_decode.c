@@ -55,8 +55,14 @@ static bool l_decode_raw(struct decoder *d)
 // Takes a string, pushes it.
 static bool l_decode_string(struct decoder *d)
 {
+    const char *from = d->scan.at + 1, *closing = json_short_string(&d->scan);
     struct json_content content;
 
+    if (closing) {
+        d->scan.at = closing + 1;
+        lua_pushlstring(d->L, from, (size_t)(closing - from));
+        return true;
+    }
     if (!json_scan_content(&d->scan, &d->work->scratch, &content))
         return d->scan.message ? false : luaL_error(d->L, "json: string too large");
     lua_pushlstring(d->L, content.at, content.len);
@@ -194,18 +200,21 @@ static bool l_decode_member_value(struct decoder *d, int known)
 static bool l_note_name(struct decoder *d, int object, struct frame *frame)
 {
     lua_State *L = d->L;
-    bool fresh;
+    bool fresh = true;
 
     if (!d->shape->strict && !d->shape->order)
         return true;
-    lua_pushvalue(L, -1);
-    fresh = lua_rawget(L, object) == LUA_TNIL;
-    lua_pop(L, 1);
+    if (frame->index > 0) {
+        lua_pushvalue(L, -1);
+        fresh = lua_rawget(L, object) == LUA_TNIL;
+        lua_pop(L, 1);
+    }
     if (!fresh)
         return !d->shape->strict || json_scan_fail(&d->scan, frame->name, "member given twice");
+    frame->index++;
     if (d->shape->order) {
         lua_pushvalue(L, -1);
-        lua_rawseti(L, object + 1, (lua_Integer)++frame->index);
+        lua_rawseti(L, object + 1, (lua_Integer)frame->index);
     }
     return true;
 }

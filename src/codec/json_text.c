@@ -18,6 +18,20 @@ struct writer {
     char *to, *limit;
 };
 
+// A writer at the end of a buffer, with the room that is there; `to` is NULL for an empty buffer.
+static inline struct writer writer_of(struct buf *out)
+{
+    size_t room = out->cap - out->start;
+    struct writer w = {out, NULL, NULL};
+
+    // One byte less, for the NUL of buf_cstr().
+    if (out->data) {
+        w.to = out->data + out->len;
+        w.limit = out->data + (room - 1 < out->max ? room - 1 : out->max);
+    }
+    return w;
+}
+
 // The writer with room for `n` more bytes; `to` is NULL when there is none.
 static struct writer grown(struct writer w, size_t n)
 {
@@ -25,11 +39,7 @@ static struct writer grown(struct writer w, size_t n)
 
     if (w.to)
         out->len = (size_t)(w.to - out->data);
-    w.to = buf_reserve(out, n);
-    w.limit = w.to ? out->data + (out->cap - out->start - 1) : NULL;
-    if (w.to && (size_t)(w.limit - out->data) > out->max)
-        w.limit = out->data + out->max;
-    return w;
+    return buf_reserve(out, n) ? writer_of(out) : (struct writer){out, NULL, NULL};
 }
 
 static inline bool make_room(struct writer *w, size_t n)
@@ -114,7 +124,7 @@ static inline const char *unquote_special(struct writer *w, const char *p, const
 
 bool json_unquote(struct buf *out, const char *at, size_t len)
 {
-    struct writer w = {out, NULL, NULL};
+    struct writer w = writer_of(out);
     const char *p = at + 1, *end = at + len - 1;
 
     if (len < 2 || *at != '"' || *end != '"' || !make_room(&w, len + SLACK))
@@ -169,7 +179,7 @@ static const char *decode_rest(struct json_scan *s, struct writer *w, const char
 bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_content *content)
 {
     const char *from = s->at + 1, *p = json_plain_run(from, s->end), *closing;
-    struct writer w = {scratch, NULL, NULL};
+    struct writer w;
     bool plain;
     size_t n;
 
@@ -182,6 +192,7 @@ bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_con
         return true;
     }
     buf_clear(scratch);
+    w = writer_of(scratch);
     if (!make_room(&w, (size_t)(p - from) + SLACK))
         return false;
     put(&w, from, (size_t)(p - from));
@@ -201,16 +212,15 @@ static inline void escape(struct writer *w, char c)
         ['\n'] = 'n', ['"'] = '"',  ['\\'] = '\\', ['\t'] = 't',
         ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f',
     };
-    char out[6] = "\\u00";
+    char letter = letters[(unsigned char)c];
 
-    if (letters[(unsigned char)c]) {
-        *w->to++ = '\\';
-        *w->to++ = letters[(unsigned char)c];
+    *w->to++ = '\\';
+    if (letter) {
+        *w->to++ = letter;
         return;
     }
-    out[4] = c & 0x10 ? '1' : '0';
-    out[5] = "0123456789abcdef"[c & 0xf];
-    put(w, out, 6);
+    put(w, c & 0x10 ? "u001" : "u000", 4);
+    *w->to++ = "0123456789abcdef"[c & 0xf];
 }
 
 // Writes what stands at `p`, which is not a plain run.
@@ -237,7 +247,7 @@ static inline const char *quote_special(struct writer *w, const char *p, const c
 
 bool json_quote(struct buf *out, const char *text, size_t len)
 {
-    struct writer w = {out, NULL, NULL};
+    struct writer w = writer_of(out);
     const char *p = text, *end = text + len;
 
     if (len > SIZE_MAX / 2 || !make_room(&w, len + 2 + SLACK))

@@ -112,7 +112,7 @@ local function read_output(body, output)
   local prediction = fields.object(body, "prediction")
   if prediction then
     output.prediction = {}
-    parts.content(prediction.content, "prediction.content", output.prediction)
+    parts.content(prediction, "prediction", output.prediction)
   end
 end
 

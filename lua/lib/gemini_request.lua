@@ -308,15 +308,18 @@ local function read_system(request, body)
   local value = body.systemInstruction
   if value == nil or value == null then return end
   if type(value) == "string" then value = { parts = { text = value } } end
-  if type(value) == "table" and json.is_array(value) then value = { parts = value } end
-  local content = fields.object({ systemInstruction = value }, "systemInstruction", "")
-  parts.canon(content, content_names)
-  for i, part in ipairs(parts.list(content, "parts", "systemInstruction")) do
-    local path = path_of("systemInstruction.parts", i)
+  if type(value) ~= "table" then fields.object(body, "systemInstruction", "") end
+  if is_array(value) then value = { parts = value } end
+  parts.canon(value, content_names)
+  local list = parts.list(value, "parts", "systemInstruction")
+  local path = place_of("parts", "systemInstruction")
+  for i = 1, #list do
+    local part = list[i]
+    path.at = i - 1
     if type(part) == "string" then part = { text = part } end
-    if type(part) ~= "table" then reject.bad(path, "must be an object") end
+    if type(part) ~= "table" then reject.bad(tostring(path), "must be an object") end
     local text = fields.string(part, "text", path)
-    if not text then reject.bad(path, "only text can be an instruction") end
+    if not text then reject.bad(tostring(path), "only text can be an instruction") end
     if part.thought ~= true and text ~= "" then
       request.system[#request.system + 1] = { type = "text", text = text, level = "system" }
     end
@@ -395,17 +398,18 @@ local function read_choice(request, body)
   return extras
 end
 
+local function given(body, name)
+  local value = body[name]
+  return value ~= nil and json.type(value) ~= "null" and value or nil
+end
+
 local function read_rest(request, body)
-  local tier = fields.string(body, "serviceTier", "")
+  local tier = body.serviceTier ~= nil and fields.string(body, "serviceTier", "")
   request.service.tier = tier and gsub(lower(tier), "^service_tier_", "") or nil
   request.cache.handle = fields.string(body, "cachedContent", "")
   request.identity.session = fields.string(body, "sessionId", "")
-  local function given(name)
-    local value = body[name]
-    return value ~= nil and json.type(value) ~= "null" and value or nil
-  end
-  request.safety = given "safetySettings"
-  request.identity.metadata = given "labels"
+  request.safety = given(body, "safetySettings")
+  request.identity.metadata = given(body, "labels")
 end
 
 --- @param body string|RawJson
@@ -427,9 +431,11 @@ function M.decode(body, ctx)
   request.stream_usage = true
   read_system(request, found)
   read_contents(request, found)
-  read_tools(request, found)
-  extras.toolConfig = read_choice(request, found)
-  extras.generationConfig = settings.read(request, found)
+  if found.tools ~= nil then read_tools(request, found) end
+  if found.toolConfig ~= nil then extras.toolConfig = read_choice(request, found) end
+  if found.generationConfig ~= nil then
+    extras.generationConfig = settings.read(request, found)
+  end
   read_rest(request, found)
   if next(extras) ~= nil then request.extras.gemini = extras end
   return request

@@ -357,7 +357,8 @@ function M.new(ctx)
 
   local function frame(_, data)
     if ended then return NOTHING end
-    local fine, index, text, thought = match(data, PIECE)
+    local fine, index, text, thought
+    if started then fine, index, text, thought = match(data, PIECE) end
     local known = fine and choices[index or 0]
     if known and is_text(text) and is_text(thought) then
       local event = known.go_on(text, thought)

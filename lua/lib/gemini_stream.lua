@@ -338,7 +338,7 @@ function M.decoder(ctx, is_whole)
   local out
   local started, ended = false, false
   local choices, order = {}, {}
-  local usage, latest, blocked
+  local usage, first, latest, blocked
   local last_piece
 
   local function emit(event)
@@ -378,9 +378,16 @@ function M.decoder(ctx, is_whole)
     if usage then return end
     usage = usages.decode("gemini", native)
     if not usage then return end
-    local copy = {}
-    for name, value in next, usage do copy[name] = value end
-    emit { type = "usage", usage = copy }
+    first = native
+    emit { type = "usage", usage = usage }
+  end
+
+  -- Everything that was reported.
+  local function whole_usage()
+    local last = latest and latest ~= first and usages.decode("gemini", latest)
+    if not usage or not last then return usage or last or nil end
+    -- The first report may still be looked at.
+    return ir.merge_usage(ir.merge_usage({}, usage), last)
   end
 
   local function read(chunk, data)
@@ -425,7 +432,8 @@ function M.decoder(ctx, is_whole)
 
   local function frame(_, data)
     if ended then return {} end
-    local fine, index, text, thought = match(data, PIECE)
+    local fine, index, text, thought
+    if order[1] then fine, index, text, thought = match(data, PIECE) end
     local choice = fine and choices[index or 0]
     if choice and type(text) == "string" and (not thought or thought == true) then
       last_piece = data
@@ -485,8 +493,7 @@ function M.decoder(ctx, is_whole)
     if not order[1] then emit { type = "stop", stop = blocked } end
     local piece = last_piece and decode(last_piece, SHAPE)
     if piece and type(piece.usageMetadata) == "table" then latest = piece.usageMetadata end
-    local last = latest and usages.decode("gemini", latest)
-    if last then usage = usage and ir.merge_usage(usage, last) or last end
+    usage = whole_usage()
     if usage then emit { type = "usage", usage = usage } end
     emit { type = "end" }
     ended = true

@@ -46,8 +46,9 @@ def directing(kind, *turns):
         body = c.request.json()
         if not is_streamed(kind, c.request):
             error(400, "this upstream only streams")(c)
+        elif not (tools := offers.offered(kind, body)):
+            sse(*STREAM[kind]([text("A ", "title")]), done=False)(c)
         elif left:
-            tools = offers.offered(kind, body)
             sse(*STREAM[kind]([make(tools) for make in left.pop(0)]), done=False)(c)
         else:
             assert offers.result_given(kind, body)
@@ -105,6 +106,23 @@ def test_a_program_thinks_and_writes_two_files_at_once(over, folders, program, k
     assert all(p.exists() for p in paths), story(done, proxy, upstream)
     assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
     check_done(kind, done, proxy, upstream, len(turns) + 1)
+
+
+@pytest.mark.parametrize("dialect,kind", [
+    ("chat", "anthropic"), ("chat", "gemini"), ("responses", "chat"), ("responses", "anthropic"),
+    ("anthropic", "responses"), ("anthropic", "gemini"), ("gemini", "chat"),
+    ("gemini", "responses")])
+def test_opencode_thinks_and_writes_two_files_at_once(over, folders, dialect, kind):
+    proxy, upstream = over(kind, model="glm-5" if kind == "chat" else "real-model")
+    paths = [folders[1] / name for name in ("greeting.txt", "farewell.txt")]
+    upstream.always(directing(kind, [
+        lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
+        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)]))
+    done = programs.opencode(proxy.url, CLIENT_KEY, *folders, dialect)
+    assert all(p.exists() for p in paths), story(done, proxy, upstream)
+    assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
+    # The first is for a title.
+    check_done(kind, done, proxy, upstream, 3)
 
 
 # --- what only Codex has: tools of plain text, and namespaces ---------------------------------------

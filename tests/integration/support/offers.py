@@ -23,7 +23,7 @@ def offered(kind, body):
         return {t["function"]["name"]: t["function"].get("parameters") or {}
                 for t in body.get("tools") or [] if t["type"] == "function"}
     if kind == "responses":
-        later = [t for i in body["input"] if i["type"] in ("additional_tools", "tool_search_output")
+        later = [t for i in body["input"] if i.get("type") in ("additional_tools", "tool_search_output")
                  for t in i["tools"]]
         return dict(told([*(body.get("tools") or []), *later]))
     if kind == "anthropic":
@@ -34,10 +34,11 @@ def offered(kind, body):
 
 def writing(tools, path, text):
     """Name and arguments of the call that writes the file with what a program offers."""
-    for name in ("Write", "write_file"):
+    for name, argument in (("Write", "file_path"), ("write_file", "file_path"),
+                           ("write", "filePath")):
         if name in tools:
-            assert {"file_path", "content"} <= set(tools[name]["properties"]), tools[name]
-            return name, {"file_path": str(path), "content": text}
+            assert {argument, "content"} <= set(tools[name]["properties"]), tools[name]
+            return name, {argument: str(path), "content": text}
     script = f"cat > '{path}' <<'END'\n{text}END\n"
     for name, argument in (("exec_command", "cmd"), ("shell_command", "command")):
         if name in tools:

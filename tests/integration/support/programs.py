@@ -170,6 +170,27 @@ def qwen_code(url, key, home, folder, package="@qwen-code/qwen-code"):
     return finish(package, ["-p", TASK, "--yolo"], folder, env)
 
 
+# The SDK that opencode speaks a dialect with, and where under the proxy's address.
+OPENCODE = {"chat": ("@ai-sdk/openai-compatible", "/v1"), "responses": ("@ai-sdk/openai", "/v1"),
+            "anthropic": ("@ai-sdk/anthropic", "/v1"), "gemini": ("@ai-sdk/google", "/v1beta")}
+
+
+def opencode(url, key, home, folder, dialect):
+    """It knows models from a list of the network's, here an empty one of ours."""
+    sdk, under = OPENCODE[dialect]
+    models = home / "models.json"
+    models.write_text("{}")
+    settings = {
+        "autoupdate": False, "share": "disabled", "permission": {"edit": "allow"},
+        "provider": {"proxy": {"npm": sdk, "name": "proxy", "models": {"nice": {"name": "nice"}},
+                               "options": {"baseURL": url + under, "apiKey": key}}}}
+    env = environment(home, OPENCODE_CONFIG_CONTENT=json.dumps(settings),
+                      OPENCODE_MODELS_PATH=str(models), OPENCODE_DISABLE_MODELS_FETCH="1",
+                      OPENCODE_DISABLE_AUTOUPDATE="1", OPENCODE_DISABLE_LSP_DOWNLOAD="1",
+                      OPENCODE_DISABLE_DEFAULT_PLUGINS="1")
+    return finish("opencode-ai", ["run", "--model", "proxy/nice", TASK], folder, env)
+
+
 PROGRAMS = {
     "claude-code": claude_code, "codex": codex, "gemini-cli": gemini_cli, "qwen-code": qwen_code,
     # Of October 2025.

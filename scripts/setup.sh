@@ -124,12 +124,12 @@ setup_node() {
 }
 
 # setup_clients DIRECTORY: the programs that tests/integration/test_real_clients.py runs.  With
-# their optional packages: two of them are native programs that npm picks for the machine.
+# their optional packages: some of them are native programs that npm picks for the machine.
 setup_clients() {
     local pins="$ROOT/tests/integration/clients/package.json"
     mkdir -p "$1"
     if ! cmp -s "$pins" "$1/installed.json"; then
-        say "npm packages of tests/integration/clients/package.json (1 GB, once)"
+        say "npm packages of tests/integration/clients/package.json (0.8 GB, once)"
         cp "$pins" "$1/package.json"
         (cd "$1" && npm install --silent --no-audit --no-fund >&2) || return 1
         cp "$pins" "$1/installed.json"

@@ -77,9 +77,10 @@ function M.citation(annotation)
 end
 
 --- The signature of Google's that a call carries.
---- @param native any
+--- @param native table
 --- @return table?
 function M.call_signature(native)
+  if native.extra_content == nil then return nil end
   local google = soft.object(soft.object(native, "extra_content"), "google")
   return signatures.read(soft.string(google, "thought_signature"), "call")
 end
@@ -128,6 +129,7 @@ end
 
 local function read_calls(message, blocks, ctx)
   local announced, completed = 0, 0
+  if message.tool_calls == nil and message.function_call == nil then return 0, 0 end
   local list = soft.list(message, "tool_calls")
   local legacy = not list and soft.object(message, "function_call")
   if legacy then list = { { ["function"] = legacy } } end
@@ -143,7 +145,7 @@ local function read_calls(message, blocks, ctx)
 end
 
 local function read_audio(message, blocks)
-  local audio = soft.object(message, "audio")
+  local audio = message.audio ~= nil and soft.object(message, "audio")
   if not audio then return end
   local data = soft.filled(audio, "data")
   blocks[#blocks + 1] = {
@@ -163,6 +165,7 @@ local function last_text(blocks)
 end
 
 local function read_text_facts(message, native, blocks)
+  if not message.annotations and not native.logprobs then return end
   local text = last_text(blocks)
   if not text then return end
   for _, annotation in ipairs(soft.list(message, "annotations") or {}) do
@@ -187,9 +190,8 @@ local function read_message(message, native, ctx)
   read_text_facts(message, native, blocks)
   local refusal = soft.filled(message, "refusal")
   if refusal then blocks[#blocks + 1] = { type = "refusal", text = refusal } end
-  for _, image in ipairs(soft.list(message, "images") or {}) do
-    blocks[#blocks + 1] = M.image(image)
-  end
+  local images = message.images ~= nil and soft.list(message, "images")
+  for i = 1, images and #images or 0 do blocks[#blocks + 1] = M.image(images[i]) end
   read_audio(message, blocks)
   return blocks, read_calls(message, blocks, ctx)
 end
@@ -206,6 +208,7 @@ function M.stop(native, announced, completed)
 end
 
 local function read_choice(native, position, ctx)
+  if type(native) ~= "table" then native = {} end
   local choice = ir.choice(soft.integer(native, "index") or position - 1)
   local message = soft.object(native, "message") or soft.object(native, "delta") or {}
   local announced, completed

@@ -112,6 +112,7 @@ local EXPLICIT = { mode = "explicit" }
 
 -- One part for a block; nil for what Chat has no place for.
 local function part_of(block, ctx, path)
+  if block.type == "text" and not block.cache and not block.extras then return block.text end
   local build = part[block.type]
   if not build then return dropped(block, ctx, path) end
   local made = build(block, ctx, path)
@@ -142,9 +143,8 @@ end
 local function content_of(list, caps)
   local count = #list
   if count == 0 then return nil end
-  if all_text(list) and (count == 1 or caps.flatten_text ~= false) then
-    return count == 1 and list[1] or concat(list, "\n\n")
-  end
+  if count == 1 and type(list[1]) == "string" then return list[1] end
+  if caps.flatten_text ~= false and all_text(list) then return concat(list, "\n\n") end
   for i = 1, count do
     if type(list[i]) == "string" then list[i] = text_part(list[i]) end
   end
@@ -166,26 +166,27 @@ local function role_of(level, caps)
   return level == "developer" and caps.developer_role and "developer" or "system"
 end
 
+local function add_system(messages, role, list, ctx)
+  local content = content_of(list, ctx.caps)
+  if content then messages[#messages + 1] = { role = role, content = content } end
+end
+
 --- The leading instructions: one message for each run of a level.
 --- @param system IrBlock[]
 --- @param ctx TranslationContext
 --- @param messages table
 function M.system(system, ctx, messages)
   local role, list
-  local function flush()
-    local content = list and content_of(list, ctx.caps)
-    if content then messages[#messages + 1] = { role = role, content = content } end
-  end
   for i = 1, #system do
     local block = system[i]
     local now = role_of(block.level, ctx.caps)
     if now ~= role then
-      flush()
+      if list then add_system(messages, role, list, ctx) end
       role, list = now, {}
     end
     list[#list + 1] = part_of(block, ctx, "system")
   end
-  flush()
+  if list then add_system(messages, role, list, ctx) end
 end
 
 local on = {}
@@ -235,8 +236,7 @@ local function result_content(block, ctx, path, state)
   return content
 end
 
-local function result(block, ctx, path, messages, state)
-  local content = only_text(block.content, ctx) or result_content(block, ctx, path, state)
+local function result(block, content, messages)
   if block.is_error then
     if type(content) == "table" then
       table.insert(content, 1, text_part "Error: ")
@@ -244,18 +244,28 @@ local function result(block, ctx, path, messages, state)
       content = "Error: " .. (content or "")
     end
   end
-  messages[#messages + 1] = add_extras({
-    role = "tool", tool_call_id = block.call_id, content = content or "",
-  }, block.extras)
+  local message = { role = "tool", tool_call_id = block.call_id, content = content or "" }
+  messages[#messages + 1] = block.extras and add_extras(message, block.extras) or message
 end
 
 function on.user(turn, ctx, path, messages)
-  local state = { count = 0, parts = {} }
   local blocks = turn.blocks
+  local state, others = nil, false
   for i = 1, #blocks do
-    if blocks[i].type == "tool_result" then result(blocks[i], ctx, path, messages, state) end
+    local block = blocks[i]
+    if block.type == "tool_result" then
+      local content = only_text(block.content, ctx)
+      if not content then
+        state = state or { count = 0, parts = {} }
+        content = result_content(block, ctx, path, state)
+      end
+      result(block, content, messages)
+    else
+      others = true
+    end
   end
-  local content = content_of(parts_of(blocks, ctx, path, state.parts), ctx.caps)
+  if not others and not state then return end
+  local content = content_of(parts_of(blocks, ctx, path, state and state.parts), ctx.caps)
   if not content then return end
   messages[#messages + 1] = add_extras({
     role = "user", content = content, name = turn.name,
@@ -289,6 +299,7 @@ end
 local UNAVAILABLE = "[reasoning unavailable]"
 
 local function add_reasoning(message, thoughts, has_calls, caps)
+  if not thoughts and not has_calls then return end
   local field = caps.reasoning_field
   local text = field and thoughts and concat(thoughts, "\n\n") or ""
   if text == "" and has_calls and caps.reasoning_required then
@@ -373,15 +384,15 @@ function M.messages(request, ctx)
   local turns, held = request.turns, nil
   for i = 1, #turns do
     local turn = turns[i]
-    local before_answer = is_answer(turns[i + 1])
-    if turn.role == "instruction" and before_answer and has_calls(messages[#messages]) then
+    if turn.role == "instruction" and is_answer(turns[i + 1])
+        and has_calls(messages[#messages]) then
       -- Nothing may stand between a call and its result.
       held = held or {}
       held[#held + 1] = turn
     else
       on[turn.role](turn, ctx, i, messages)
-      if held and not before_answer then
-        for _, each in ipairs(held) do on.instruction(each, ctx, i, messages) end
+      if held and not is_answer(turns[i + 1]) then
+        for k = 1, #held do on.instruction(held[k], ctx, i, messages) end
         held = nil
       end
     end

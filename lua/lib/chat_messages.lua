@@ -6,11 +6,12 @@ local ir = require "lib.ir"
 local json = require "json"
 local media = require "lib.media"
 local parts = require "lib.chat_parts"
+local place = require "lib.place"
 local reasoning = require "lib.chat_reasoning"
 local reject = require "lib.reject"
 local signatures = require "lib.signatures"
 
-local find, is_array, null, type = string.find, json.is_array, json.null, type
+local find, is_array, null, tostring, type = string.find, json.is_array, json.null, tostring, type
 local soft = fields.soft
 
 local M = {}
@@ -33,28 +34,35 @@ local KNOWN = { annotations = true }
 for key, value in pairs(M.SHAPE) do KNOWN[type(key) == "string" and key or value] = true end
 
 -- Arguments are text; objects and nothing at all are tolerated.
-local function arguments(object, name, path)
+local function arguments(object, name, path, member)
   local value = object[name]
-  if value == nil or value == null then return "" end
   if type(value) == "string" then return value end
+  if value == nil or value == null then return "" end
   if type(value) == "table" then return json.encode(value) end
+  if member then path = fields.path(path, member) end
   return reject.bad(fields.path(path, name), "must be a string")
-end
-
-local function is_blank(text)
-  return text == "" or not find(text, "%S")
 end
 
 -- A call of a function, with an id that is equal every time when it has none.
 local function call(turn_index, blocks, id, name, args)
-  if is_blank(args) then args = "{}" end
+  if not find(args, "%S") then args = "{}" end
   if not id or id == "" then id = ids.missing(turn_index, #blocks, name, args) end
   return {
     type = "tool_call", kind = "function", id = id, name = name, args = args, complete = true,
   }
 end
 
+-- The name of what is called.  Its path is put together only when it is wrong.
+local function name_in(object, path, member)
+  local name = object and object.name
+  if type(name) == "string" then return name end
+  path = fields.path(path, member)
+  name = object and fields.string(object, "name", path)
+  return name or reject.bad(path .. ".name", "is required")
+end
+
 local function google_signature(native)
+  if native.extra_content == nil then return nil end
   local google = soft.object(soft.object(native, "extra_content"), "google")
   return signatures.read(soft.string(google, "thought_signature"), "call")
 end
@@ -63,17 +71,15 @@ local function read_call(native, path, state, blocks)
   local id = fields.string(native, "id", path)
   local custom = fields.object(native, "custom", path)
   if custom then
-    local name = fields.string(custom, "name", path .. ".custom")
-    if not name then reject.bad(path .. ".custom.name", "is required") end
-    local input = arguments(custom, "input", path .. ".custom")
+    local name = name_in(custom, path, "custom")
+    local input = arguments(custom, "input", path, "custom")
     if not id or id == "" then id = ids.missing(#state.turns, #blocks, name, input) end
     return {
       type = "tool_call", kind = "custom", id = id, name = name, args = input, complete = true,
     }
   end
   local fn = fields.object(native, "function", path)
-  local name = fn and fields.string(fn, "name", path .. ".function")
-  if not name then reject.bad(path .. ".function.name", "is required") end
+  local name = name_in(fn, path, "function")
   local block = call(#state.turns, blocks, id, name, arguments(fn, "arguments", path))
   block.sig = google_signature(native)
   return block
@@ -82,29 +88,36 @@ end
 local function read_calls(message, path, state, blocks)
   local list = fields.list(message, "tool_calls", path)
   local pending = {}
-  for i = 1, list and #list or 0 do
-    local at = path .. ".tool_calls[" .. i - 1 .. "]"
-    local block = read_call(fields.element(list, i, path .. ".tool_calls"), at, state, blocks)
-    blocks[#blocks + 1] = block
-    pending[#pending + 1] = block
+  if list and list[1] ~= nil then
+    local at = place.of("tool_calls", path)
+    for i = 1, #list do
+      local native = list[i]
+      at.at = i - 1
+      if type(native) ~= "table" or is_array(native) then
+        reject.bad(tostring(at), "must be an object")
+      end
+      local block = read_call(native, at, state, blocks)
+      blocks[#blocks + 1] = block
+      pending[i] = block
+    end
   end
   local legacy = fields.object(message, "function_call", path)
   if legacy and not list then
-    local name = fields.string(legacy, "name", path .. ".function_call")
-    if not name then reject.bad(path .. ".function_call.name", "is required") end
+    local name = name_in(legacy, path, "function_call")
     local block = call(#state.turns, blocks, nil, name, arguments(legacy, "arguments", path))
     blocks[#blocks + 1] = block
-    pending[#pending + 1] = block
+    pending[1] = block
   end
-  if #pending > 0 then state.pending, state.answered = pending, {} end
+  if pending[1] then state.pending, state.answered = pending, {} end
 end
 
 -- Media of an earlier answer: images are an extension, audio is known by its id.
 local function read_media(message, path, blocks)
   local images = soft.list(message, "images")
+  local at = place.of("images", path)
   for i = 1, images and #images or 0 do
     local image = images[i]
-    local at = path .. ".images[" .. i - 1 .. "]"
+    at.at = i - 1
     if type(image) == "table" and image.type == nil then image.type = "image_url" end
     local block = parts.read(image, at)
     if block then
@@ -129,12 +142,12 @@ local function read_assistant(message, path, state)
   local turn = ir.turn("assistant")
   local blocks = turn.blocks
   reasoning.read(message, blocks)
-  parts.content(message.content, path .. ".content", blocks)
+  parts.content(message, path, blocks)
   local refusal = fields.string(message, "refusal", path)
   if refusal and refusal ~= "" then
     blocks[#blocks + 1] = { type = "refusal", text = refusal }
   end
-  read_media(message, path, blocks)
+  if message.images ~= nil or message.audio ~= nil then read_media(message, path, blocks) end
   read_calls(message, path, state, blocks)
   return turn
 end
@@ -170,10 +183,11 @@ local function open_call(state, name)
 end
 
 local function by_id(state, id)
-  for i, each in ipairs(state.pending or {}) do
-    if each.id == id then
+  local pending = state.pending
+  for i = 1, pending and #pending or 0 do
+    if pending[i].id == id then
       state.answered[i] = true
-      return each
+      return pending[i]
     end
   end
   return nil
@@ -183,7 +197,7 @@ local on = {}
 
 function on.user(message, path, state)
   local turn = ir.turn("user")
-  parts.content(message.content, path .. ".content", turn.blocks)
+  parts.content(message, path, turn.blocks)
   add_turn(message, turn, path, state)
 end
 
@@ -195,12 +209,12 @@ local function instruction(message, path, state, level)
   if #state.turns > 0 then
     local turn = ir.turn("instruction")
     turn.level = level
-    parts.content(message.content, path .. ".content", turn.blocks)
+    parts.content(message, path, turn.blocks)
     return add_turn(message, turn, path, state)
   end
   local system = state.system
   local before = #system
-  parts.content(message.content, path .. ".content", system)
+  parts.content(message, path, system)
   if #system > before then hint(message, system) end
   for i = before + 1, #system do system[i].level = level end
 end
@@ -209,7 +223,7 @@ function on.system(message, path, state) instruction(message, path, state, "syst
 function on.developer(message, path, state) instruction(message, path, state, "developer") end
 
 -- Results in a row are one turn, whatever kind of result.
-local function result(message, path, state, answered)
+local function result(message, path, state, answered, id)
   local turn = state.results
   if not turn then
     turn = ir.turn("user")
@@ -217,8 +231,7 @@ local function result(message, path, state, answered)
     state.results = turn
   end
   local content = {}
-  parts.content(message.content, path .. ".content", content)
-  local id = fields.string(message, "tool_call_id", path)
+  parts.content(message, path, content)
   turn.blocks[#turn.blocks + 1] = {
     type = "tool_result", call_id = answered and answered.id or id or "",
     name = answered and answered.name or fields.string(message, "name", path),
@@ -235,25 +248,33 @@ function on.tool(message, path, state)
   else
     answered = open_call(state, fields.string(message, "name", path))
   end
-  result(message, path, state, answered)
+  result(message, path, state, answered, id)
 end
 
 on["function"] = function(message, path, state)
-  result(message, path, state, open_call(state, fields.string(message, "name", path)))
+  local answered = open_call(state, fields.string(message, "name", path))
+  result(message, path, state, answered, fields.string(message, "tool_call_id", path))
 end
 
 --- Reads all messages into a request.
 --- @param list table
 --- @param request IrRequest
 function M.read(list, request)
-  local state = { system = request.system, turns = request.turns }
+  local state = {
+    system = request.system, turns = request.turns, pending = nil, answered = nil, results = nil,
+  }
+  local path = place.of "messages"
   for i = 1, #list do
     local message = list[i]
-    local path = "messages[" .. i - 1 .. "]"
-    if type(message) ~= "table" or is_array(message) then reject.bad(path, "must be an object") end
-    fields.enum(message, "role", path, on)
+    path.at = i - 1
+    if type(message) ~= "table" or is_array(message) then
+      reject.bad(tostring(path), "must be an object")
+    end
     local read = on[message.role]
-    if not read then reject.bad(path .. ".role", "is required") end
+    if not read then
+      fields.enum(message, "role", path, on)
+      reject.bad(path .. ".role", "is required")
+    end
     read(message, path, state)
   end
 end

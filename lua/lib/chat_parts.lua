@@ -3,10 +3,11 @@
 local fields = require "lib.fields"
 local json = require "json"
 local media = require "lib.media"
+local place = require "lib.place"
 local reject = require "lib.reject"
 
 local is_array, is_raw, null = json.is_array, json.is_raw, json.null
-local next, pairs, type = next, pairs, type
+local next, tostring, type = next, tostring, type
 
 local M = {}
 
@@ -33,7 +34,7 @@ local details = { auto = true, low = true, high = true, original = true }
 --- @return table? extras
 function M.extras(object, ours, common)
   local found
-  for name, value in pairs(object) do
+  for name, value in next, object do
     if not ours[name] and not (common and common[name]) and value ~= null then
       found = found or {}
       found[name] = value
@@ -119,13 +120,15 @@ end
 
 --- One part; nil for empty text.
 --- @param part any
---- @param path string
+--- @param path any  a string or a place
 --- @return IrBlock?
 function M.read(part, path)
   if type(part) == "string" then
     return part ~= "" and { type = "text", text = part } or nil
   end
-  if type(part) ~= "table" or is_array(part) then reject.bad(path, "must be an object") end
+  if type(part) ~= "table" or is_array(part) then
+    reject.bad(tostring(path), "must be an object")
+  end
   local kind = fields.string(part, "type", path)
     or part.text ~= nil and "text" or part.image_url ~= nil and "image_url"
   local reader = read[kind]
@@ -140,24 +143,30 @@ function M.read(part, path)
   return block
 end
 
---- The content of a message, appended to `blocks`.
---- @param content any  a string, a list of parts, null or nothing
---- @param path string  of the content
+--- The `content` of a message, appended to `blocks`.
+--- @param object table
+--- @param path any  of the object, a string or a place
 --- @param blocks IrBlock[]
-function M.content(content, path, blocks)
-  if content == nil or content == null then return end
+function M.content(object, path, blocks)
+  -- A string, a list of parts, null or nothing.
+  local content = object.content
   if type(content) == "string" then
     if content ~= "" then blocks[#blocks + 1] = { type = "text", text = content } end
     return
   end
-  if type(content) ~= "table" then reject.bad(path, "must be a string or an array of parts") end
+  if content == nil or content == null then return end
+  if type(content) ~= "table" then
+    reject.bad(path .. ".content", "must be a string or an array of parts")
+  end
   if not is_array(content) then
     -- One part without its list; `{}` is what some clients make of an empty list.
     if next(content) == nil then return end
     content = { content }
   end
+  local at = place.of("content", path)
   for i = 1, #content do
-    local block = M.read(content[i], path .. "[" .. i - 1 .. "]")
+    at.at = i - 1
+    local block = M.read(content[i], at)
     if block then blocks[#blocks + 1] = block end
   end
 end

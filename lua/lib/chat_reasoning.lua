@@ -98,6 +98,10 @@ end
 --- @param message table
 --- @param blocks IrBlock[]
 function M.read(message, blocks)
+  if message.reasoning_content == nil and message.reasoning == nil
+      and message.reasoning_details == nil then
+    return
+  end
   local plain = M.text(message)
   local details = soft.list(message, "reasoning_details")
   if not details then

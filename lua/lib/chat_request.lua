@@ -9,7 +9,8 @@ local reasoning = require "lib.chat_reasoning"
 local reject = require "lib.reject"
 local tools = require "lib.chat_tools"
 
-local ipairs, is_array, null, pairs, type = ipairs, json.is_array, json.null, pairs, type
+local ipairs, is_array, next, null, pairs, type =
+  ipairs, json.is_array, next, json.null, pairs, type
 local soft = fields.soft
 
 local M = {}
@@ -30,8 +31,46 @@ local MEMBERS = {
 
 local SHAPE = json.shape { known = MEMBERS, strict = true }
 
-local KNOWN = { logit_bias = true }
-for key, value in pairs(MEMBERS) do KNOWN[type(key) == "string" and key or value] = true end
+-- What each reader below reads: most bodies have few of these members.
+local GROUPS = {
+  stream = { "stream", "stream_options" },
+  tools = { "tools", "functions", "web_search_options" },
+  choice = { "tool_choice", "function_call", "parallel_tool_calls" },
+  sampling = {
+    "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "logit_bias",
+  },
+  limits = {
+    "max_completion_tokens", "max_tokens", "n", "stop", "logprobs", "top_logprobs",
+  },
+  reasoning = { "reasoning_effort", "reasoning", "thinking", "extra_body" },
+  format = { "response_format" },
+  output = { "modalities", "audio", "image_config", "verbosity", "prediction" },
+  rest = {
+    "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention",
+    "prompt_cache_options", "service_tier", "store",
+  },
+  always = { "model", "messages" },
+}
+
+local GROUP_OF = {}
+for group, names in pairs(GROUPS) do
+  for _, name in ipairs(names) do GROUP_OF[name] = group end
+end
+
+-- The groups that a body has members of, and its members that have no home in the neutral form.
+local function groups_of(body)
+  local given, extras = {}, nil
+  for name, value in next, body do
+    local group = GROUP_OF[name]
+    if group then
+      given[group] = true
+    elseif value ~= null then
+      extras = extras or {}
+      extras[name] = value
+    end
+  end
+  return given, extras
+end
 
 local function read_sampling(body, sampling)
   sampling.temperature = fields.number(body, "temperature")
@@ -112,7 +151,7 @@ local function read_output(body, output)
   local prediction = fields.object(body, "prediction")
   if prediction then
     output.prediction = {}
-    parts.content(prediction.content, "prediction.content", output.prediction)
+    parts.content(prediction, "prediction", output.prediction)
   end
 end
 
@@ -149,19 +188,20 @@ function M.decode(text, ctx)
   local list = fields.list(body, "messages")
   if not list then reject.bad("messages", "is required") end
   local request = ir.request()
+  local given, extras = groups_of(body)
   request.model = fields.string(body, "model") or ""
-  read_stream(body, request)
+  request.stream_usage = false
+  if given.stream then read_stream(body, request) end
   messages.read(list, request)
-  tools.read(body, request.tools)
-  request.tool_choice = tools.choice(body)
-  read_sampling(body, request.sampling)
-  read_limits(body, request)
-  request.reasoning = reasoning.request(body, ctx.warn)
-  request.format = read_format(body)
-  read_output(body, request.output)
-  read_rest(body, request)
-  local extras = parts.extras(body, KNOWN)
-  if extras then request.extras = extras end
+  if given.tools then tools.read(body, request.tools) end
+  if given.choice then request.tool_choice = tools.choice(body) end
+  if given.sampling then read_sampling(body, request.sampling) end
+  if given.limits then read_limits(body, request) end
+  if given.reasoning then request.reasoning = reasoning.request(body, ctx.warn) end
+  if given.format then request.format = read_format(body) end
+  if given.output then read_output(body, request.output) end
+  if given.rest then read_rest(body, request) end
+  if extras then request.extras = { chat = extras } end
   return request
 end
 

@@ -9,11 +9,14 @@ local reasoning = require "lib.chat_reasoning"
 local think = require "lib.chat_think"
 local usages = require "lib.usage"
 
-local concat, is_array, null, type = table.concat, json.is_array, json.null, type
+local concat, is_array, math_type, null, type =
+  table.concat, json.is_array, math.type, json.null, type
 local decode_json, match = json.decode, json.match
 local soft = fields.soft
 
 local M = {}
+
+local NOTHING = {}
 
 -- What most chunks are: a piece of text or of thought, and nothing else.
 local PIECE = json.pattern {
@@ -27,6 +30,11 @@ local PIECE = json.pattern {
     },
   } },
 }
+
+-- True for text and for nothing at all.
+local function is_text(value)
+  return not value or type(value) == "string"
+end
 
 -- One choice: the blocks it has open, and what is known of its end.
 local function choice_state(index, ctx, emit)
@@ -177,7 +185,19 @@ local function choice_state(index, ctx, emit)
     end
   end
 
-  --- The same for a chunk that is a PIECE.
+  --- The event of a PIECE that goes on with the open block, as most do; nil where it does not.
+  function state.go_on(text, thought)
+    if text == "" then text = nil end
+    if thought == "" then thought = nil end
+    if open_kind == "text" and text and not thought and not splitter then
+      return { type = "text_delta", choice = choice, idx = open_idx, text = text }
+    elseif open_kind == "thinking" and thought and not text then
+      return { type = "thinking_delta", choice = choice, idx = open_idx, text = thought }
+    end
+    return nil
+  end
+
+  --- The events of any other PIECE.
   function state.take_piece(text, thought)
     if state.stopped then return end
     if thought and thought ~= "" then on_thinking(thought) end
@@ -240,6 +260,7 @@ local function choice_state(index, ctx, emit)
   return state
 end
 
+--- A list that `frame` gives is good until it is called again.
 --- @param ctx TranslationContext
 --- @return StreamDecoder
 function M.new(ctx)
@@ -263,7 +284,7 @@ function M.new(ctx)
 
   local function choice_of(native, position)
     local index = native.index
-    if math.type(index) ~= "integer" or index < 0 or index > 127 then index = position - 1 end
+    if math_type(index) ~= "integer" or index < 0 or index > 127 then index = position - 1 end
     local state = choices[index]
     if not state then
       state = choice_state(index, ctx, emit)
@@ -331,17 +352,27 @@ function M.new(ctx)
     end
   end
 
+  -- Events of most chunks, which have one each: a stream has thousands of them.
+  local single = {}
+
   local function frame(_, data)
-    if ended then return {} end
+    if ended then return NOTHING end
+    local fine, index, text, thought
+    if started then fine, index, text, thought = match(data, PIECE) end
+    local known = fine and choices[index or 0]
+    if known and is_text(text) and is_text(thought) then
+      local event = known.go_on(text, thought)
+      if event then
+        single[1] = event
+        return single
+      end
+      out = {}
+      known.take_piece(text, thought)
+      return out
+    end
     out = {}
     if data == "[DONE]" then
       finish(true)
-      return out
-    end
-    local fine, index, text, thought = match(data, PIECE)
-    local known = fine and choices[index or 0]
-    if known and type(text or "") == "string" and type(thought or "") == "string" then
-      known.take_piece(text, thought)
       return out
     end
     local chunk = decode_json(data)
@@ -357,7 +388,7 @@ function M.new(ctx)
   end
 
   local function eof()
-    if ended then return {} end
+    if ended then return NOTHING end
     out = {}
     finish(false)
     return out

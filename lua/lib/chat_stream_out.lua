@@ -11,7 +11,7 @@ local reasoning = require "lib.chat_reasoning"
 local stops = require "lib.stops"
 
 local array, encode = json.array, json.encode
-local concat, ipairs = table.concat, ipairs
+local concat, ipairs, utf8_len = table.concat, ipairs, utf8.len
 
 local M = {}
 
@@ -25,7 +25,9 @@ function M.new(ctx)
   local with_usage = request ~= nil and request.stream_usage == true
   local hidden = answer.hides_thinking(ctx)
   local tail = with_usage and ',"usage":null}' or "}"
-  local head, choice_head
+  -- Behind the delta of a chunk that is not the last one of its choice.
+  local foot = ',"finish_reason":null}]' .. tail
+  local head
   local choices, usage, stopped, ended = {}, nil, false, false
   local out
 
@@ -33,10 +35,9 @@ function M.new(ctx)
     out[#out + 1] = { name = "", data = data }
   end
 
-  -- `delta` and `more` are JSON text.
-  local function chunk(index, delta, more)
-    send(choice_head .. index .. ',"delta":' .. delta .. (more or ',"finish_reason":null') .. "}]"
-      .. tail)
+  -- `delta` is JSON text.
+  local function chunk(choice, delta)
+    send(choice.head .. delta .. foot)
   end
 
   local function begin(event)
@@ -46,17 +47,21 @@ function M.new(ctx)
       .. ',"object":"chat.completion.chunk","created":' .. encode(created)
       .. ',"model":' .. encode(ctx.model)
     if event.service_tier then head = head .. ',"service_tier":' .. encode(event.service_tier) end
-    choice_head = head .. ',"choices":[{"index":'
   end
 
   local function choice_of(event)
     local index = event.choice or 0
     local choice = choices[index]
     if not choice then
-      choice = { index = index, blocks = {}, calls = 0, details = 0, images = 0, length = 0 }
-      choices[index] = choice
       if not head then begin(NOTHING) end
-      chunk(index, '{"role":"assistant","content":""}')
+      -- `head` stands before each delta, `text_head` before the text of one.
+      local before = head .. ',"choices":[{"index":' .. index .. ',"delta":'
+      choice = {
+        head = before, text_head = before .. '{"content":', blocks = {}, calls = 0, details = 0,
+        images = 0, length = 0,
+      }
+      choices[index] = choice
+      chunk(choice, '{"role":"assistant","content":""}')
     end
     return choice
   end
@@ -74,14 +79,15 @@ function M.new(ctx)
     choice_of(NOTHING)
   end
 
+  local text_foot = "}" .. foot
+
   local function content(choice, text, logprobs)
-    choice.length = choice.length + (utf8.len(text) or #text)
-    local more
+    choice.length = choice.length + (utf8_len(text) or #text)
     if logprobs then
-      more = ',"logprobs":' .. encode { content = array(logprobs), refusal = json.null }
-        .. ',"finish_reason":null'
+      return send(choice.text_head .. encode(text) .. '},"logprobs":'
+        .. encode { content = array(logprobs), refusal = json.null } .. foot)
     end
-    chunk(choice.index, '{"content":' .. encode(text) .. "}", more)
+    send(choice.text_head .. encode(text) .. text_foot)
   end
 
   function on.text_delta(event)
@@ -96,7 +102,7 @@ function M.new(ctx)
     if choice.parted then text = "\n\n" .. text end
     choice.parted, choice.thought = nil, true
     if block then block.shown = true end
-    chunk(choice.index, '{"reasoning_content":' .. encode(text) .. "}")
+    chunk(choice, '{"reasoning_content":' .. encode(text) .. "}")
   end
 
   function on.thinking_part(event)
@@ -107,7 +113,7 @@ function M.new(ctx)
   function on.refusal_delta(event)
     local choice = choice_of(event)
     choice.refusal = true
-    chunk(choice.index, '{"refusal":' .. encode(event.text) .. "}")
+    chunk(choice, '{"refusal":' .. encode(event.text) .. "}")
   end
 
   local function start_call(choice, block)
@@ -119,7 +125,7 @@ function M.new(ctx)
       and ',"type":"custom","custom":{"name":' .. name .. ',"input":""}'
       or ',"type":"function","function":{"name":' .. name .. ',"arguments":""}'
     local extra = answer.extra_content(skeleton.sig)
-    chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. ',"id":'
+    chunk(choice, '{"tool_calls":[{"index":' .. block.k .. ',"id":'
       .. encode(skeleton.id or "") .. body .. (extra and ',"extra_content":' .. encode(extra) or "")
       .. "}]}")
   end
@@ -142,7 +148,7 @@ function M.new(ctx)
     block.has_args = true
     local body = block.skeleton.kind == "custom" and ',"custom":{"input":'
       or ',"function":{"arguments":'
-    chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. body .. encode(text) .. "}}]}")
+    chunk(choice, '{"tool_calls":[{"index":' .. block.k .. body .. encode(text) .. "}}]}")
   end
 
   function on.args_delta(event)
@@ -163,7 +169,7 @@ function M.new(ctx)
     if block.k then
       local extra = answer.extra_content(event.sig)
       if extra then
-        chunk(choice.index, '{"tool_calls":[{"index":' .. block.k .. ',"extra_content":'
+        chunk(choice, '{"tool_calls":[{"index":' .. block.k .. ',"extra_content":'
           .. encode(extra) .. "}]}")
       end
       return
@@ -191,7 +197,7 @@ function M.new(ctx)
     local detail = reasoning.detail(block.sig, choice.details, block.shown == true, "")
     if not detail then return end
     choice.details = choice.details + 1
-    chunk(choice.index, '{"reasoning_details":[' .. encode(detail) .. "]}")
+    chunk(choice, '{"reasoning_details":[' .. encode(detail) .. "]}")
   end
   close.thinking, close.redacted_thinking = show_signature, show_signature
 
@@ -219,13 +225,13 @@ function M.new(ctx)
     local part = source and answer.image_part(source, choice.images)
     if not part then return end
     choice.images = choice.images + 1
-    chunk(choice.index, '{"images":[' .. encode(part) .. "]}")
+    chunk(choice, '{"images":[' .. encode(part) .. "]}")
   end
 
   function close.audio(choice, block, final)
     local source = source_of(block, final)
     final = final or NOTHING
-    chunk(choice.index, '{"audio":' .. encode {
+    chunk(choice, '{"audio":' .. encode {
       id = final.id or block.skeleton.id or "audio_0", data = source and source.data or "",
       transcript = final.transcript or block.skeleton.transcript,
       expires_at = final.expires or block.skeleton.expires,
@@ -263,7 +269,7 @@ function M.new(ctx)
       local length = cited[3] or choice.length - cited[2]
       notes[#notes + 1] = answer.annotation(cited[1], cited[2], length)
     end
-    if notes[1] then chunk(choice.index, '{"annotations":' .. encode(notes) .. "}") end
+    if notes[1] then chunk(choice, '{"annotations":' .. encode(notes) .. "}") end
   end
 
   function on.stop(event)
@@ -272,7 +278,7 @@ function M.new(ctx)
     choice.stopped, stopped = true, true
     if choice.cited then annotate(choice) end
     local finish = stops.encode("chat", event.stop, { refusal = choice.refusal })
-    chunk(choice.index, "{}", ',"finish_reason":' .. encode(finish))
+    send(choice.head .. '{},"finish_reason":' .. encode(finish) .. "}]" .. tail)
   end
 
   function on.usage(event)

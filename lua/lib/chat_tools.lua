@@ -3,10 +3,12 @@
 local fields = require "lib.fields"
 local json = require "json"
 local parts = require "lib.chat_parts"
+local place = require "lib.place"
 local reject = require "lib.reject"
 
-local find, ipairs, is_array, is_raw, null, type =
-  string.find, ipairs, json.is_array, json.is_raw, json.null, type
+local find, ipairs, is_array, is_raw, null, tostring, type =
+  string.find, ipairs, json.is_array, json.is_raw, json.null, tostring, type
+local json_type = json.type
 local soft = fields.soft
 
 local M = {}
@@ -31,39 +33,51 @@ local IN_FUNCTION = {
 
 local function schema(object)
   local found = object.parameters
-  if found == nil or json.type(found) ~= "object" then found = object.parametersJsonSchema end
-  return found ~= nil and json.type(found) == "object" and found or nil
+  if found ~= nil and json_type(found) == "object" then return found end
+  found = object.parametersJsonSchema
+  return found ~= nil and json_type(found) == "object" and found or nil
 end
 
-local function required_name(object, path)
-  local name = fields.string(object, "name", path)
-  if not name or name == "" then reject.bad(path .. ".name", "is required") end
-  return name
+-- What is right needs no path: `member` is what `path` goes on with, where that is an object.
+local function required_name(object, path, member)
+  local name = object.name
+  if type(name) == "string" and name ~= "" then return name end
+  if member then path = fields.path(path, member) end
+  fields.string(object, "name", path)
+  return reject.bad(path .. ".name", "is required")
+end
+
+local function description(object, path, member)
+  local text = object.description
+  if type(text) == "string" then return text end
+  return fields.string(object, "description", member and fields.path(path, member) or path)
 end
 
 -- `function` tools, also in the flat form of the Responses format.
 local function read_function(native, path)
   local object = fields.object(native, "function", path)
-  local at = object and path .. ".function" or path
+  local member = object and "function"
   object = object or native
+  local name, text = required_name(object, path, member), description(object, path, member)
+  local strict = object.strict
+  if strict ~= nil then
+    strict = fields.boolean(object, "strict", member and fields.path(path, member) or path)
+  end
   return {
-    kind = "function", name = required_name(object, at),
-    description = fields.string(object, "description", at), schema = schema(object),
-    strict = fields.boolean(object, "strict", at), cache = parts.cache(native),
-    defer = soft.boolean(native, "defer_loading"),
-    extras = object ~= native and parts.extras(object, IN_FUNCTION)
-      or parts.extras(native, IN_TOOL),
+    kind = "function", name = name, description = text, schema = schema(object),
+    strict = strict, cache = parts.cache(native), defer = soft.boolean(native, "defer_loading"),
+    extras = member and parts.extras(object, IN_FUNCTION) or parts.extras(native, IN_TOOL),
   }
 end
 
 local function read_custom(native, path)
   local object = fields.object(native, "custom", path)
-  local at = object and path .. ".custom" or path
+  local member = object and "custom"
   object = object or native
   local format = object.format
   return {
-    kind = "custom", name = required_name(object, at),
-    description = fields.string(object, "description", at),
+    kind = "custom", name = required_name(object, path, member),
+    description = description(object, path, member),
     format = format ~= nil and format ~= null and format or nil, cache = parts.cache(native),
   }
 end
@@ -138,20 +152,26 @@ local function read_tool(native, path)
   return read_server(native, kind)
 end
 
+local function read_list(list, name, read, tools)
+  local path = place.of(name)
+  for i = 1, #list do
+    local native = list[i]
+    path.at = i - 1
+    if type(native) ~= "table" or is_array(native) then
+      reject.bad(tostring(path), "must be an object")
+    end
+    tools[#tools + 1] = read(native, path)
+  end
+end
+
 --- The tools of a body, and what `web_search_options` asks for.
 --- @param body table
 --- @param tools IrTool[]
 function M.read(body, tools)
   local list = fields.list(body, "tools")
-  for i = 1, list and #list or 0 do
-    local path = "tools[" .. i - 1 .. "]"
-    tools[#tools + 1] = read_tool(fields.element(list, i, "tools"), path)
-  end
+  if list then read_list(list, "tools", read_tool, tools) end
   local functions = fields.list(body, "functions")
-  for i = 1, functions and #functions or 0 do
-    tools[#tools + 1] = read_function(fields.element(functions, i, "functions"),
-      "functions[" .. i - 1 .. "]")
-  end
+  if functions then read_list(functions, "functions", read_function, tools) end
   local options = fields.object(body, "web_search_options")
   if options then
     tools[#tools + 1] = {
@@ -163,7 +183,7 @@ end
 
 local function one(native, kind, path)
   local object = soft.object(native, kind) or native
-  return { mode = "one", name = required_name(object, path) }
+  return { mode = "one", name = required_name(object, path, kind) }
 end
 
 local function allowed(native, path)
@@ -196,9 +216,9 @@ local function choice_of(native, path)
   end
   local kind = fields.string(native, "type", path)
   if kind == "allowed_tools" then return allowed(native, path) end
-  if kind == "custom" then return one(native, "custom", path .. ".custom") end
+  if kind == "custom" then return one(native, "custom", path) end
   if kind == "function" or kind == "tool" or not kind then
-    return one(native, "function", path .. ".function")
+    return one(native, "function", path)
   end
   if modes[kind] then return { mode = modes[kind] } end
   local server = read_server({}, kind)

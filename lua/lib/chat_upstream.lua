@@ -44,43 +44,51 @@ local function tool_of(tool, ctx)
   local fn = {
     name = tool.name, description = tool.description, parameters = schema, strict = tool.strict,
   }
-  return { type = "function", ["function"] = build.add_extras(fn, tool.extras) }
+  if tool.extras then build.add_extras(fn, tool.extras) end
+  return { type = "function", ["function"] = fn }
 end
 
 local function add_tools(body, request, ctx)
-  local tools, kinds = array {}, {}
-  for i, tool in ipairs(request.tools) do
+  local given = request.tools
+  if not given[1] then return end
+  local tools = array {}
+  for i = 1, #given do
+    local tool = given[i]
     if tool.kind ~= "server" then
       tools[#tools + 1] = tool_of(tool, ctx)
-      kinds[tool.name] = tools[#tools].type
     elseif ctx.caps.search and tool.server and tool.server.tool == "web_search" then
       body.web_search_options = search_options(tool)
     else
       ctx.warn("drop.tool", "tools[" .. i - 1 .. "]", tool.name)
     end
   end
-  if #tools > 0 then body.tools = tools end
-  return kinds
+  if tools[1] then body.tools = tools end
 end
 
-local function named(name, kinds)
-  local kind = kinds[name] or "function"
-  return { type = kind, [kind] = { name = name } }
+-- Names of tools as a choice has them.
+local function named(names, tools)
+  local kinds, list = {}, array {}
+  for _, tool in ipairs(tools) do kinds[tool[tool.type].name] = tool.type end
+  for i, name in ipairs(names) do
+    local kind = kinds[name] or "function"
+    list[i] = { type = kind, [kind] = { name = name } }
+  end
+  return list
 end
 
-local function add_choice(body, request, kinds)
+local function add_choice(body, request)
   local choice = request.tool_choice
   if not choice or not body.tools then return end
   body.parallel_tool_calls = choice.parallel
   if choice.mode == "one" then
     -- A search cannot be forced here.
-    if not choice.server then body.tool_choice = named(choice.name, kinds) end
+    if not choice.server then body.tool_choice = named({ choice.name }, body.tools)[1] end
   elseif choice.mode == "allowed" then
-    local tools = array {}
-    for i, name in ipairs(choice.allowed or {}) do tools[i] = named(name, kinds) end
     body.tool_choice = {
       type = "allowed_tools",
-      allowed_tools = { mode = choice.allowed_mode or "auto", tools = tools },
+      allowed_tools = {
+        mode = choice.allowed_mode or "auto", tools = named(choice.allowed or {}, body.tools),
+      },
     }
   elseif not choice.implied then
     body.tool_choice = choice.mode
@@ -93,13 +101,9 @@ local function add_limits(body, request, ctx)
   local sampling, caps = request.sampling, ctx.caps
   local field = caps.max_output_field
   if request.max_output and field ~= false then body[field or "max_tokens"] = request.max_output end
-  body.temperature, body.top_p = sampling.temperature, sampling.top_p
   if caps.sampling and caps.sampling.top_k then body.top_k = sampling.top_k end
-  body.frequency_penalty = sampling.frequency_penalty
-  body.presence_penalty = sampling.presence_penalty
-  body.seed, body.logit_bias = sampling.seed, sampling.logit_bias
   if request.n > 1 then body.n = request.n end
-  if #request.stop > 0 then body.stop = array(request.stop) end
+  if request.stop[1] then body.stop = array(request.stop) end
   local logprobs = request.logprobs
   if logprobs then
     body.logprobs = logprobs.on
@@ -158,7 +162,6 @@ local function add_output(body, request, ctx)
   if image and (image.aspect or image.size) then
     body.image_config = { aspect_ratio = image.aspect, image_size = image.size }
   end
-  body.verbosity = output.verbosity
   if output.prediction then
     body.prediction = { type = "content", content = build.content(output.prediction, ctx) }
   end
@@ -167,37 +170,37 @@ end
 -- What is known to one vendor's clients goes to its own format only.
 local function add_rest(body, request, ctx)
   local identity, cache = request.identity, request.cache
-  body.service_tier = request.service.tier
   if ctx.caps.cache_key then
     body.prompt_cache_key = cache.key
     body.prompt_cache_retention = cache.retention
     body.prompt_cache_options = cache.options
   end
   if ir.base(ctx.client.dialect) == "chat" then
-    body.user, body.safety_identifier = identity.user, identity.safety_id
+    body.safety_identifier = identity.safety_id
     body.metadata, body.store = identity.metadata, request.service.store
-  else
-    body.user = identity.user
   end
 end
 
-local function add_stream(body, request, ctx)
-  if not request.stream then return end
-  body.stream = true
-  -- Without it the upstream says nothing of usage.
-  if ctx.caps.stream_usage ~= false then body.stream_options = { include_usage = true } end
+-- Without it the upstream says nothing of usage.
+local function stream_options(ctx)
+  return ctx.caps.stream_usage ~= false and { include_usage = true } or nil
 end
 
 --- @param request IrRequest
 --- @param ctx TranslationContext
 --- @return string
 function M.encode(request, ctx)
+  local sampling = request.sampling
   local body = {
     model = ctx.upstream_model or request.model, messages = build.messages(request, ctx),
+    stream = request.stream or nil, stream_options = request.stream and stream_options(ctx) or nil,
+    temperature = sampling.temperature, top_p = sampling.top_p,
+    frequency_penalty = sampling.frequency_penalty, presence_penalty = sampling.presence_penalty,
+    seed = sampling.seed, logit_bias = sampling.logit_bias, verbosity = request.output.verbosity,
+    service_tier = request.service.tier, user = request.identity.user,
   }
-  add_stream(body, request, ctx)
-  local kinds = add_tools(body, request, ctx)
-  add_choice(body, request, kinds)
+  add_tools(body, request, ctx)
+  add_choice(body, request)
   add_limits(body, request, ctx)
   add_reasoning(body, request, ctx)
   add_format(body, request)

@@ -176,10 +176,16 @@ local HEAD = '{"candidates":[{"content":{"parts":['
 function M.encoder(ctx, wrapped)
   local thoughts = shows_thoughts(ctx)
   local opening, closing, tail = HEAD, "}", nil
+  local text_opening = opening .. '{"text":'
   local model, id = model_of(ctx), ""
   local choices, order = {}, {}
   local usage = nil
   local started, ended = false, false
+  local out
+
+  local function send(data)
+    out[#out + 1] = { name = "", data = data }
+  end
 
   local function begin(event)
     started = true
@@ -187,6 +193,7 @@ function M.encoder(ctx, wrapped)
     tail = ',"modelVersion":' .. encode(model) .. ',"responseId":' .. encode(id)
     if wrapped then
       opening = '{"response":' .. HEAD
+      text_opening = opening .. '{"text":'
       closing = '},"traceId":' .. encode(id) .. "}"
     end
   end
@@ -195,19 +202,31 @@ function M.encoder(ctx, wrapped)
     local index = event.choice or 0
     local choice = choices[index]
     if not choice then
-      choice = {
-        index = index, blocks = {}, answer = new_answer(ctx),
-        foot = '],"role":"model"},"index":' .. format("%d", index) .. "}]",
-      }
+      choice = { index = index, blocks = {}, answer = new_answer(ctx), foot = nil, text_foot = nil }
       choices[index], order[#order + 1] = choice, choice
     end
     return choice
   end
 
+  -- What stands behind the part of a chunk is known when the first one is sent.
+  local function foot_of(choice)
+    if not started then begin(NOTHING) end
+    choice.foot = '],"role":"model"},"index":' .. format("%d", choice.index) .. "}]" .. tail
+      .. closing
+    choice.text_foot = "}" .. choice.foot
+    return choice.foot
+  end
+
   -- A chunk with one part.
   local function chunk(choice, part)
-    if not started then begin(NOTHING) end
-    return { { name = "", data = opening .. part .. choice.foot .. tail .. closing } }
+    local foot = choice.foot or foot_of(choice)
+    send(opening .. part .. foot)
+  end
+
+  -- A chunk with nothing but text.
+  local function text_chunk(choice, text)
+    if not choice.foot then foot_of(choice) end
+    send(text_opening .. encode(text) .. choice.text_foot)
   end
 
   local function signed(part, sig)
@@ -219,7 +238,6 @@ function M.encoder(ctx, wrapped)
 
   function on.start(event)
     if not started then begin(event) end
-    return NOTHING
   end
 
   function on.block_start(event)
@@ -227,7 +245,6 @@ function M.encoder(ctx, wrapped)
     choice.blocks[event.idx] = {
       kind = skeleton.type, block = skeleton, sig = skeleton.sig, pieces = {}, count = 0,
     }
-    return NOTHING
   end
 
   local function block_of(event)
@@ -248,66 +265,61 @@ function M.encoder(ctx, wrapped)
       table.move(event.logprobs, 1, #event.logprobs, #list + 1, list)
       choice.answer.logprobs = list
     end
-    return chunk(choice, '{"text":' .. encode(event.text) .. "}")
+    text_chunk(choice, event.text)
   end
 
   function on.refusal_delta(event)
     local choice = choice_of(event)
     choice.answer.said, choice.answer.refused = true, true
-    return chunk(choice, '{"text":' .. encode(event.text) .. "}")
+    text_chunk(choice, event.text)
   end
 
   function on.thinking_delta(event)
-    if not thoughts then return NOTHING end
-    return chunk(choice_of(event), '{"text":' .. encode(event.text) .. ',"thought":true}')
+    if thoughts then
+      chunk(choice_of(event), '{"text":' .. encode(event.text) .. ',"thought":true}')
+    end
   end
 
   function on.thinking_part(event)
-    if not thoughts then return NOTHING end
-    return chunk(choice_of(event), '{"text":"\\n\\n","thought":true}')
+    if thoughts then chunk(choice_of(event), '{"text":"\\n\\n","thought":true}') end
   end
 
   local function collect(event)
     local _, block = block_of(event)
-    if not block or event.partial_index ~= nil then return NOTHING end
+    if not block or event.partial_index ~= nil then return end
     block.count = block.count + 1
     block.pieces[block.count] = event.text or event.data
-    return NOTHING
   end
   on.args_delta, on.media_delta = collect, collect
 
   function on.signature(event)
     local _, block = block_of(event)
     local sig = event.sig
-    if not block or not sig then return NOTHING end
+    if not block or not sig then return end
     local old = block.sig
     if event.mode == "append" and old and old.family == sig.family then
       sig = { family = old.family, kind = old.kind, data = old.data .. sig.data }
     end
     block.sig = sig
-    return NOTHING
   end
 
   function on.citation(event)
     local choice, block = block_of(event)
     if block then choice.answer.grounds.cite(event.citation, concat(block.pieces)) end
-    return NOTHING
   end
 
   local stop_of = {}
 
   local function signature_part(choice, block, part)
-    if not shown_signature(block.sig) then return NOTHING end
-    return chunk(choice, signed(part, block.sig))
+    if shown_signature(block.sig) then chunk(choice, signed(part, block.sig)) end
   end
 
   function stop_of.text(choice, block)
-    return signature_part(choice, block, '{"text":""')
+    signature_part(choice, block, '{"text":""')
   end
 
   function stop_of.thinking(choice, block)
-    if not thoughts then return NOTHING end
-    return signature_part(choice, block, '{"text":"","thought":true')
+    if thoughts then signature_part(choice, block, '{"text":"","thought":true') end
   end
   stop_of.redacted_thinking = stop_of.thinking
 
@@ -323,7 +335,7 @@ function M.encoder(ctx, wrapped)
     end
     local part = '{"functionCall":{"args":' .. tostring(args) .. ',"id":' .. encode(call.id or "")
       .. ',"name":' .. encode(call.name or "") .. "}"
-    return chunk(choice, signed(part, block.sig))
+    chunk(choice, signed(part, block.sig))
   end
 
   local function stop_media(choice, block, final)
@@ -338,12 +350,11 @@ function M.encoder(ctx, wrapped)
     end
     local part = shown.source.kind and write.media(shown, true)
     if not part then
-      ctx.warn("drop.block", "candidates", block.kind)
-      return NOTHING
+      return ctx.warn("drop.block", "candidates", block.kind)
     end
     part.thoughtSignature = shown_signature(block.sig)
     choice.answer.said = true
-    return chunk(choice, encode(part))
+    chunk(choice, encode(part))
   end
   stop_of.image, stop_of.audio, stop_of.video, stop_of.document =
     stop_media, stop_media, stop_media, stop_media
@@ -357,30 +368,29 @@ function M.encoder(ctx, wrapped)
     local before = #answer.parts
     add[whole.type](answer, whole)
     local part = answer.parts[before + 1]
-    if not part then return NOTHING end
-    return chunk(choice, json.is_raw(part) and tostring(part) or encode(part))
+    if part then chunk(choice, json.is_raw(part) and tostring(part) or encode(part)) end
   end
   stop_of.server_call, stop_of.server_result, stop_of.opaque = stop_whole, stop_whole, stop_whole
 
   function on.block_stop(event)
     local choice, block = block_of(event)
-    if not block then return NOTHING end
+    if not block then return end
     choice.blocks[event.idx] = nil
     local stop = stop_of[block.kind]
-    if stop then return stop(choice, block, event.final or NOTHING) end
-    if block.kind ~= "refusal" then ctx.warn("drop.block", "candidates", block.kind) end
-    return NOTHING
+    if stop then
+      stop(choice, block, event.final or NOTHING)
+    elseif block.kind ~= "refusal" then
+      ctx.warn("drop.block", "candidates", block.kind)
+    end
   end
 
   function on.usage(event)
     usage = usage or {}
     for name, value in pairs(event.usage or NOTHING) do usage[name] = value end
-    return NOTHING
   end
 
   function on.stop(event)
     choice_of(event).stop = event.stop or NOTHING
-    return NOTHING
   end
 
   -- The last chunk of a candidate, and with `report` of the answer.
@@ -395,33 +405,31 @@ function M.encoder(ctx, wrapped)
   end
 
   on["end"] = function()
-    if ended then return NOTHING end
     ended = true
     if not started then begin(NOTHING) end
     if not order[1] then choice_of(NOTHING).stop = { reason = "unknown" } end
-    local frames = {}
-    for i, choice in ipairs(order) do
-      frames[i] = { name = "", data = last_chunk(choice, i == #order) }
-    end
-    return frames
+    for i = 1, #order do send(last_chunk(order[i], i == #order)) end
   end
 
   function on.error(event)
     ended = true
     local found = event.error or { kind = "server", status = 502, message = "the upstream failed" }
-    return { { name = "", data = encode(problems.encode("gemini", found)) } }
+    send(encode(problems.encode("gemini", found)))
   end
 
   return {
-    event = function(event)
-      if ended then return NOTHING end
+    event = function(event, into)
       local handle = on[event.type]
-      return handle and handle(event) or NOTHING
+      if ended or not handle then return NOTHING end
+      out = into or {}
+      handle(event)
+      return out
     end,
     eof = function()
       if ended then return NOTHING end
-      local found = problems.new("truncated", "the upstream's answer broke off", "mid")
-      return on.error { error = found }
+      out = {}
+      on.error { error = problems.new("truncated", "the upstream's answer broke off", "mid") }
+      return out
     end,
   }
 end

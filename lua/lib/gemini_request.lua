@@ -6,6 +6,7 @@ local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.gemini"
 local parts = require "lib.gemini_parts"
+local place_of = require("lib.place").of
 local reject = require "lib.reject"
 local schema = require "lib.schema"
 local settings = require "lib.gemini_settings"
@@ -13,7 +14,7 @@ local signatures = require "lib.signatures"
 
 local gsub, ipairs, lower, next, tostring, type =
   string.gsub, ipairs, string.lower, next, tostring, type
-local null = json.null
+local is_array, match, null = json.is_array, json.match, json.null
 local path_of = fields.path
 
 local M = {}
@@ -47,9 +48,14 @@ Place.__tostring = function(self)
 end
 Place.__concat = function(a, b) return tostring(a) .. tostring(b) end
 
+-- What most responses are.
+local OUTPUT = json.pattern { output = 1 }
+
 -- Text of a function's response, where it is nothing but text.
 local function response_text(raw)
   if raw == nil then return "", false, true end
+  local fine, output = match(raw, OUTPUT)
+  if fine and type(output) == "string" then return output, false, true end
   if json.type(raw) ~= "object" then
     local text = json.decode(raw)
     return type(text) == "string" and text or tostring(raw), false
@@ -87,6 +93,16 @@ local function find_call(pending, id, name)
   return nil
 end
 
+-- Media beside the response.
+local function read_media(native, path, content)
+  for i, part in ipairs(parts.list(native, "parts", path)) do
+    local place = path_of(path_of(path, "parts"), i)
+    if type(part) ~= "table" then reject.bad(place, "must be an object") end
+    parts.canon_part(part)
+    content[#content + 1] = parts.media(part, fields, place)
+  end
+end
+
 local function tool_result(state, native, path)
   local extras = parts.canon_response(native)
   local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
@@ -104,12 +120,7 @@ local function tool_result(state, native, path)
   end
   local content = {}
   if text ~= "" then content[1] = ir.text(text) end
-  for i, part in ipairs(parts.list(native, "parts", path)) do
-    local place = path_of(path_of(path, "parts"), i)
-    if type(part) ~= "table" then reject.bad(place, "must be an object") end
-    parts.canon_part(part)
-    content[#content + 1] = parts.media(part, fields, place)
-  end
+  if native.parts ~= nil then read_media(native, path, content) end
   return {
     type = "tool_result", name = name ~= "" and name or nil, kind = "function", content = content,
     call_id = id or ids.missing(path.turn, path.block, name, tostring(native.response or "{}")),
@@ -121,11 +132,11 @@ local function tool_call(state, native, path)
   parts.canon_call(native)
   local id, name = fields.string(native, "id", path), fields.string(native, "name", path) or ""
   local args = native.args
-  if args ~= nil and json.type(args) == "null" then args = nil end
-  if args ~= nil and json.type(args) ~= "object" then
+  local kind = args ~= nil and json.type(args) or "null"
+  if kind ~= "object" and kind ~= "null" then
     reject.bad(path_of(path, "args"), "must be an object")
   end
-  args = args and tostring(args) or "{}"
+  args = kind == "object" and tostring(args) or "{}"
   local given = id ~= nil and id ~= ""
   if not given then id = ids.missing(path.turn, path.block, name, args) end
   if state.role == "assistant" then
@@ -140,12 +151,13 @@ end
 local kinds = { text = "text", thinking = "thinking", tool_call = "call" }
 
 local function block_of(state, part, place)
-  local call = fields.object(part, "functionCall", place)
+  local call = part.functionCall ~= nil and fields.object(part, "functionCall", place)
   if call then
     place.member = "functionCall"
     return tool_call(state, call, place)
   end
-  local result = fields.object(part, "functionResponse", place)
+  local result = part.functionResponse ~= nil
+    and fields.object(part, "functionResponse", place)
   if result then
     place.member = "functionResponse"
     return tool_result(state, result, place)
@@ -187,39 +199,44 @@ local function join_thoughts(blocks, block, is_hidden)
   return block
 end
 
-local function is_plain(block, kind)
-  return block.type == kind and not block.sig and not block.extras
+local function is_plain(block)
+  return not block.sig and not block.extras
 end
 
 -- The words of an answer in pieces are one text, as they were: with a blank line or a message for
 -- each of them an upstream would read something else.
 local function join_pieces(turn)
-  local blocks, count = {}, 0
-  for _, block in ipairs(turn.blocks) do
-    local last = blocks[count]
-    local kind = last and last.type
-    if last and (kind == "text" or kind == "thinking") and is_plain(last, kind)
-        and is_plain(block, kind) then
+  local blocks, count = turn.blocks, 1
+  local last, total = blocks[1], #blocks
+  for i = 2, total do
+    local block, kind = blocks[i], last.type
+    if block.type == kind and (kind == "text" or kind == "thinking") and is_plain(last)
+        and is_plain(block) then
       last.text = last.text .. block.text
     else
       count = count + 1
-      blocks[count] = block
+      blocks[count], last = block, block
     end
   end
-  turn.blocks = blocks
+  for i = total, count + 1, -1 do blocks[i] = nil end
 end
 
 -- Part by part into `blocks`.  A signature alone goes to the block before it, else to the next.
-local function read_parts(state, content, turn, path, blocks)
+local function read_parts(state, content, path, blocks)
   local waiting
-  local place = setmetatable({ turn = turn }, Place)
-  for i, part in ipairs(parts.list(content, "parts", path)) do
+  local place = state.place
+  local list = parts.list(content, "parts", path)
+  for i = 1, #list do
+    local part = list[i]
     place.block, place.member = i - 1, nil
-    if type(part) ~= "table" or json.is_array(part) then
+    if type(part) ~= "table" or is_array(part) then
       reject.bad(tostring(place), "must be an object")
     end
     local extras = parts.canon_part(part)
-    local sig = signatures.read(fields.string(part, "thoughtSignature", place), "any")
+    local sig = part.thoughtSignature
+    if sig ~= nil then
+      sig = signatures.read(fields.string(part, "thoughtSignature", place), "any")
+    end
     local block = block_of(state, part, place)
     local last = blocks[#blocks]
     if block and block.type == "text" and block.text == "" then
@@ -254,12 +271,17 @@ local function read_parts(state, content, turn, path, blocks)
 end
 
 local function read_contents(request, body)
-  local state = { pending = {} }
+  local state = {
+    pending = {}, role = nil, server_id = nil,
+    place = setmetatable({ turn = 0, block = 0, member = nil }, Place),
+  }
   local previous
-  for i, content in ipairs(parts.list(body, "contents", "")) do
-    local path = path_of("contents", i)
-    if type(content) ~= "table" or json.is_array(content) then
-      reject.bad(path, "must be an object")
+  local list, path = parts.list(body, "contents", ""), place_of "contents"
+  for i = 1, #list do
+    local content = list[i]
+    path.at, state.place.turn = i - 1, i - 1
+    if type(content) ~= "table" or is_array(content) then
+      reject.bad(tostring(path), "must be an object")
     end
     parts.canon(content, content_names)
     local native = fields.string(content, "role", path)
@@ -275,7 +297,7 @@ local function read_contents(request, body)
       request.turns[#request.turns + 1] = turn
       if role == "assistant" then state.pending, state.server_id = {}, nil end
     end
-    read_parts(state, content, i - 1, path, turn.blocks)
+    read_parts(state, content, path, turn.blocks)
   end
   for _, turn in ipairs(request.turns) do
     if turn.role == "assistant" and #turn.blocks > 1 then join_pieces(turn) end
@@ -286,15 +308,18 @@ local function read_system(request, body)
   local value = body.systemInstruction
   if value == nil or value == null then return end
   if type(value) == "string" then value = { parts = { text = value } } end
-  if type(value) == "table" and json.is_array(value) then value = { parts = value } end
-  local content = fields.object({ systemInstruction = value }, "systemInstruction", "")
-  parts.canon(content, content_names)
-  for i, part in ipairs(parts.list(content, "parts", "systemInstruction")) do
-    local path = path_of("systemInstruction.parts", i)
+  if type(value) ~= "table" then fields.object(body, "systemInstruction", "") end
+  if is_array(value) then value = { parts = value } end
+  parts.canon(value, content_names)
+  local list = parts.list(value, "parts", "systemInstruction")
+  local path = place_of("parts", "systemInstruction")
+  for i = 1, #list do
+    local part = list[i]
+    path.at = i - 1
     if type(part) == "string" then part = { text = part } end
-    if type(part) ~= "table" then reject.bad(path, "must be an object") end
+    if type(part) ~= "table" then reject.bad(tostring(path), "must be an object") end
     local text = fields.string(part, "text", path)
-    if not text then reject.bad(path, "only text can be an instruction") end
+    if not text then reject.bad(tostring(path), "only text can be an instruction") end
     if part.thought ~= true and text ~= "" then
       request.system[#request.system + 1] = { type = "text", text = text, level = "system" }
     end
@@ -324,9 +349,10 @@ local function read_tools(request, body)
     local path = path_of("tools", i)
     if type(entry) ~= "table" or json.is_array(entry) then reject.bad(path, "must be an object") end
     local extras = parts.canon(entry, tool_names)
+    local place = place_of("functionDeclarations", path)
     for k, declaration in ipairs(parts.list(entry, "functionDeclarations", path)) do
-      local place = path_of(path_of(path, "functionDeclarations"), k)
-      if type(declaration) ~= "table" then reject.bad(place, "must be an object") end
+      place.at = k - 1
+      if type(declaration) ~= "table" then reject.bad(tostring(place), "must be an object") end
       tools[#tools + 1] = read_declaration(declaration, place)
     end
     for _, native in ipairs(extras and json.keys(extras) or {}) do
@@ -372,17 +398,18 @@ local function read_choice(request, body)
   return extras
 end
 
+local function given(body, name)
+  local value = body[name]
+  return value ~= nil and json.type(value) ~= "null" and value or nil
+end
+
 local function read_rest(request, body)
-  local tier = fields.string(body, "serviceTier", "")
+  local tier = body.serviceTier ~= nil and fields.string(body, "serviceTier", "")
   request.service.tier = tier and gsub(lower(tier), "^service_tier_", "") or nil
   request.cache.handle = fields.string(body, "cachedContent", "")
   request.identity.session = fields.string(body, "sessionId", "")
-  local function given(name)
-    local value = body[name]
-    return value ~= nil and json.type(value) ~= "null" and value or nil
-  end
-  request.safety = given "safetySettings"
-  request.identity.metadata = given "labels"
+  request.safety = given(body, "safetySettings")
+  request.identity.metadata = given(body, "labels")
 end
 
 --- @param body string|RawJson
@@ -404,9 +431,11 @@ function M.decode(body, ctx)
   request.stream_usage = true
   read_system(request, found)
   read_contents(request, found)
-  read_tools(request, found)
-  extras.toolConfig = read_choice(request, found)
-  extras.generationConfig = settings.read(request, found)
+  if found.tools ~= nil then read_tools(request, found) end
+  if found.toolConfig ~= nil then extras.toolConfig = read_choice(request, found) end
+  if found.generationConfig ~= nil then
+    extras.generationConfig = settings.read(request, found)
+  end
   read_rest(request, found)
   if next(extras) ~= nil then request.extras.gemini = extras end
   return request

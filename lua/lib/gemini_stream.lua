@@ -179,7 +179,17 @@ local function candidate(number, emit, ctx)
     waiting = sig
   end
 
-  --- A chunk that is a PIECE.
+  --- The event of a PIECE that goes on with the open block, as most do; nil where it does not.
+  function self.go_on(piece, is_thought)
+    if open ~= (is_thought and "thinking" or "text") or piece == "" then return nil end
+    if is_thought then
+      return { type = "thinking_delta", choice = choice, idx = count - 1, text = piece }
+    end
+    text[#text + 1] = piece
+    return { type = "text_delta", choice = choice, idx = count - 1, text = piece }
+  end
+
+  --- Any other PIECE.
   function self.piece(piece, is_thought)
     if piece ~= "" then say(is_thought and "thinking" or "text", piece) end
   end
@@ -320,6 +330,7 @@ local function candidate(number, emit, ctx)
   return self
 end
 
+--- A list that `frame` gives is good until it is called again.
 --- @param ctx TranslationContext
 --- @param is_whole boolean?  one whole answer: a missing end is none
 --- @return StreamDecoder
@@ -327,7 +338,7 @@ function M.decoder(ctx, is_whole)
   local out
   local started, ended = false, false
   local choices, order = {}, {}
-  local usage, latest, blocked
+  local usage, first, latest, blocked
   local last_piece
 
   local function emit(event)
@@ -367,9 +378,16 @@ function M.decoder(ctx, is_whole)
     if usage then return end
     usage = usages.decode("gemini", native)
     if not usage then return end
-    local copy = {}
-    for name, value in next, usage do copy[name] = value end
-    emit { type = "usage", usage = copy }
+    first = native
+    emit { type = "usage", usage = usage }
+  end
+
+  -- Everything that was reported.
+  local function whole_usage()
+    local last = latest and latest ~= first and usages.decode("gemini", latest)
+    if not usage or not last then return usage or last or nil end
+    -- The first report may still be looked at.
+    return ir.merge_usage(ir.merge_usage({}, usage), last)
   end
 
   local function read(chunk, data)
@@ -409,16 +427,27 @@ function M.decoder(ctx, is_whole)
     end
   end
 
+  -- Events of most chunks, which have one each: a stream has thousands of them.
+  local single = {}
+
   local function frame(_, data)
-    if ended or data == "[DONE]" then return {} end
-    out = {}
-    local fine, index, text, thought = match(data, PIECE)
+    if ended then return {} end
+    local fine, index, text, thought
+    if order[1] then fine, index, text, thought = match(data, PIECE) end
     local choice = fine and choices[index or 0]
-    if choice and type(text) == "string" and (thought == nil or type(thought) == "boolean") then
+    if choice and type(text) == "string" and (not thought or thought == true) then
       last_piece = data
+      local event = choice.go_on(text, thought)
+      if event then
+        single[1] = event
+        return single
+      end
+      out = {}
       choice.piece(text, thought)
       return out
     end
+    out = {}
+    if data == "[DONE]" then return out end
     local found = decode(data, SHAPE)
     if type(found) ~= "table" then return out end
     if is_array(found) then
@@ -464,8 +493,7 @@ function M.decoder(ctx, is_whole)
     if not order[1] then emit { type = "stop", stop = blocked } end
     local piece = last_piece and decode(last_piece, SHAPE)
     if piece and type(piece.usageMetadata) == "table" then latest = piece.usageMetadata end
-    local last = latest and usages.decode("gemini", latest)
-    if last then usage = usage and ir.merge_usage(usage, last) or last end
+    usage = whole_usage()
     if usage then emit { type = "usage", usage = usage } end
     emit { type = "end" }
     ended = true

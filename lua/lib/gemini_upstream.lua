@@ -11,20 +11,31 @@ local write = require "lib.gemini_write"
 
 local array = json.array
 local find, ipairs, next, pairs, upper = string.find, ipairs, next, pairs, string.upper
+local extend, signature_up = parts.extend, parts.signature_up
 
 local M = {}
 
 -- Each kind of block adds its parts to `list`.
 local add = {}
 
-local function push(list, block, part)
-  part.thoughtSignature = parts.signature_up(block.sig)
-  list[#list + 1] = parts.extend(part, block.extras)
+-- The turn that is written, in words: only warnings need them.
+local function place_of(state)
+  return "turns[" .. state.turn - 1 .. "]"
 end
 
-function add.text(state, list, block)
-  local sig = parts.signature_up(block.sig)
-  if block.text == "" and not sig then return end
+local function dropped(state, what)
+  state.warn("drop.block", place_of(state), what)
+end
+
+local function push(list, block, part)
+  local sig, extras = block.sig, block.extras
+  if sig then part.thoughtSignature = signature_up(sig) end
+  if extras then extend(part, extras) end
+  list[#list + 1] = part
+end
+
+function add.text(_, list, block)
+  if block.text == "" and not signature_up(block.sig) then return end
   push(list, block, { text = block.text })
 end
 
@@ -39,7 +50,7 @@ function add.thinking(state, list, block)
 end
 
 function add.redacted_thinking(state, _, block)
-  state.warn("drop.block", state.path, block.type)
+  dropped(state, block.type)
 end
 add.compaction = add.redacted_thinking
 
@@ -49,28 +60,26 @@ local function add_media(state, list, block)
     if block.meta ~= nil then part.videoMetadata = block.meta end
     return push(list, block, part)
   end
-  state.warn("drop.block", state.path, block.type)
+  dropped(state, block.type)
   if words then list[#list + 1] = { text = words } end
 end
 add.image, add.document, add.audio, add.video = add_media, add_media, add_media, add_media
 
 function add.tool_call(state, list, block)
   local args, fine = write.args(block)
-  if not fine then state.warn("map.lossy", state.path, "arguments that are no object") end
-  push(list, block, {
-    functionCall = {
-      id = block.id, name = names.full(block.name, block.namespace), args = args,
-    },
-  })
+  if not fine then state.warn("map.lossy", place_of(state), "arguments that are no object") end
+  local name = block.namespace and names.full(block.name, block.namespace) or block.name
+  push(list, block, { functionCall = { id = block.id, name = name, args = args } })
 end
 
 local media_types = { image = true, document = true, audio = true, video = true }
 
 function add.tool_result(state, list, block)
   local part = write.result(block)
-  list[#list + 1] = parts.extend(part, block.extras)
-  local inner
-  for _, each in ipairs(block.content or {}) do
+  list[#list + 1] = block.extras and extend(part, block.extras) or part
+  local content, inner = block.content, nil
+  for i = 1, content and #content or 0 do
+    local each = content[i]
     if media_types[each.type] then
       local shown, words = write.media(each, state.urls)
       if shown and state.results == "parts" then
@@ -79,7 +88,7 @@ function add.tool_result(state, list, block)
       elseif shown and state.results ~= "none" then
         list[#list + 1] = shown
       else
-        state.warn("drop.block", state.path, each.type)
+        dropped(state, each.type)
         if words then list[#list + 1] = { text = words } end
       end
     end
@@ -90,7 +99,7 @@ end
 local function add_server(state, list, block)
   local part = parts.write_server(block)
   if part then return push(list, block, part) end
-  if block.type == "server_call" then state.warn("drop.block", state.path, block.type) end
+  if block.type == "server_call" then dropped(state, block.type) end
 end
 add.server_call, add.server_result = add_server, add_server
 
@@ -102,7 +111,7 @@ function add.opaque(state, list, block)
   if block.dialect == "gemini" then
     list[#list + 1] = block.raw
   else
-    state.warn("drop.block", state.path, "opaque")
+    dropped(state, "opaque")
   end
 end
 
@@ -113,13 +122,15 @@ end
 
 local function write_contents(state, request)
   local contents = array {}
-  local last
-  for t, turn in ipairs(request.turns) do
-    local role = turn.role == "assistant" and "model" or "user"
-    state.role, state.path = role, "turns[" .. t - 1 .. "]"
+  local turns, last = request.turns, nil
+  for t = 1, #turns do
+    local turn = turns[t]
+    local blocks, role = turn.blocks, turn.role == "assistant" and "model" or "user"
+    state.role, state.turn = role, t
     -- Adjacent turns of one role are one content, so parts go straight to where they belong.
     local list = last and last.role == role and last.parts or array {}
-    for _, block in ipairs(turn.blocks) do
+    for i = 1, #blocks do
+      local block = blocks[i]
       if turn.role == "instruction" and block.type == "text" then
         block = ir.text(reminder(block.text))
       end
@@ -127,7 +138,7 @@ local function write_contents(state, request)
       if handle then
         handle(state, list, block)
       else
-        state.warn("drop.block", state.path, block.type)
+        dropped(state, block.type)
       end
     end
     if list[1] and (not last or last.parts ~= list) then
@@ -151,6 +162,7 @@ local function write_system(request)
 end
 
 local function write_tools(state, request)
+  if not request.tools[1] then return nil, false end
   local list, functions = array {}, nil
   for _, tool in ipairs(request.tools) do
     if tool.kind == "server" then
@@ -170,8 +182,9 @@ local function write_tools(state, request)
       end
       local shape = tool.schema
       if tool.kind == "custom" then shape = M.CUSTOM end
-      functions[#functions + 1] = parts.extend({
-        name = names.full(tool.name, tool.namespace), description = tool.description,
+      local name = tool.namespace and names.full(tool.name, tool.namespace) or tool.name
+      functions[#functions + 1] = extend({
+        name = name, description = tool.description,
         [state.schema_field] = shape or schema.EMPTY,
       }, tool.extras)
     end
@@ -219,12 +232,15 @@ local function write_thinking(reasoning, caps)
 end
 
 local function write_output(output, config, own)
-  local list = array {}
-  for _, name in ipairs(models.modalities) do
-    if output.modalities[name] then list[#list + 1] = upper(name) end
+  local modalities = output.modalities
+  if next(modalities) ~= nil then
+    local list = array {}
+    for _, name in ipairs(models.modalities) do
+      if modalities[name] then list[#list + 1] = upper(name) end
+    end
+    -- Text alone is what every model answers with.
+    if list[2] or list[1] and (own or list[1] ~= "TEXT") then config.responseModalities = list end
   end
-  -- Text alone is what every model answers with.
-  if list[2] or list[1] and (own or list[1] ~= "TEXT") then config.responseModalities = list end
   local image = output.image
   if image and (image.aspect or image.size or image.extras) then
     config.imageConfig = parts.extend(
@@ -254,8 +270,10 @@ local function write_config(request, ctx)
   end
   local own = request.extras.gemini and request.extras.gemini.generationConfig
   write_output(request.output, config, own or ctx.client.dialect == "gemini")
-  for name, value in pairs(own or {}) do
-    if config[name] == nil then config[name] = value end
+  if own then
+    for name, value in pairs(own) do
+      if config[name] == nil then config[name] = value end
+    end
   end
   return next(config) ~= nil and config or nil
 end

@@ -103,10 +103,12 @@ end
 --- @param block IrBlock
 --- @return table part
 function M.result(block)
-  local own = block.extras and block.extras.gemini and block.extras.gemini.functionResponse
+  local extras = block.extras
+  local own = extras and extras.gemini and extras.gemini.functionResponse
   local response = own and own.response
   if response == nil or json.type(response) ~= "object" then
-    local text = M.result_text(block.content or {})
+    local content = block.content
+    local text = content and M.result_text(content) or ""
     response = block.is_error and { error = text } or { output = text }
   end
   local native = { id = block.call_id, name = block.name or "unknown", response = response }

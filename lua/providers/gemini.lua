@@ -38,8 +38,11 @@ end
 --- @param body string
 --- @return string
 function M.prepare(call, candidate, body)
-  body = body_of.without(body, "session_id", "model")
-  if call.same_dialect then body = body_of.fit_contents(body_of.fit_thinking(body, candidate)) end
+  -- A translated body has neither.
+  if call.same_dialect then
+    body = body_of.without(body, "session_id", "model")
+    body = body_of.fit_contents(body_of.fit_thinking(body, candidate))
+  end
   return call.operation == "count" and counted(body, candidate) or body
 end
 

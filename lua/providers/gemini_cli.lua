@@ -61,13 +61,16 @@ end
 --- @return string
 function M.prepare(call, candidate, body)
   local given = call.envelope
-  -- The API does not know tiers.
-  body = body_of.without(body, "model", "serviceTier", "service_tier")
+  -- The API does not know tiers.  A translated body has no model, and this spelling only.
   if call.same_dialect then
+    body = body_of.without(body, "model", "serviceTier", "service_tier")
     body = body_of.fit_thinking(body, candidate)
     if not given then body = body_of.fit_contents(rename_system(body), true) end
-  elseif given then
-    body = restore_session(call, body)
+  else
+    if json.get(body, "serviceTier") ~= nil then
+      body = assert(json.splice(body, "serviceTier", nil))
+    end
+    if given then body = restore_session(call, body) end
   end
   if call.operation == "count" then
     body = body_of.without(body, table.unpack(not_counted))

@@ -59,15 +59,10 @@ static bool grow(struct buf *b, size_t need)
     return true;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_reserve_more(struct buf *b, size_t n)
 {
-    // One byte more than asked for: for the NUL of buf_cstr() and of vsnprintf().
-    if (n <= b->max - b->len) {
-        size_t need = b->len + n + 1;
-
-        if ((b->data && b->start + need <= b->cap) || grow(b, need))
-            return b->data + b->len;
-    }
+    if (n <= b->max - b->len && grow(b, b->len + n + 1))
+        return b->data + b->len;
     b->overflow = true;
     return NULL;
 }
@@ -76,30 +71,6 @@ void buf_commit(struct buf *b, size_t n)
 {
     assert(b->start + b->len + n < b->cap);
     b->len += n;
-}
-
-bool buf_append(struct buf *b, const void *bytes, size_t n)
-{
-    char *to;
-
-    if (n == 0)
-        return true;
-    to = buf_reserve(b, n);
-    if (!to)
-        return false;
-    memcpy(to, bytes, n);
-    b->len += n;
-    return true;
-}
-
-bool buf_puts(struct buf *b, const char *text)
-{
-    return buf_append(b, text, strlen(text));
-}
-
-bool buf_putc(struct buf *b, char c)
-{
-    return buf_append(b, &c, 1);
 }
 
 bool buf_vprintf(struct buf *b, const char *format, va_list args)

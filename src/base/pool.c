@@ -1,21 +1,8 @@
 #include "base/pool.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-// A slab starts at a multiple of its size, so that a block tells where its slab is.
-enum { SLAB_SIZE = 16 * 1024, SLAB_HEAD = 64 };
-
-struct pool_slab {
-    struct pool_slab *next, *before; // among the open ones of its size
-    void *free;                      // blocks that came back, each with the next in it
-    unsigned fresh;                  // offset of what was never given out
-    unsigned live;
-    unsigned size; // of its blocks
-    bool is_open;
-};
+enum { SLAB_HEAD = 64 };
 
 _Static_assert(sizeof(struct pool_slab) <= SLAB_HEAD, "the head of a slab");
 
@@ -52,28 +39,63 @@ static void unlink_slab(struct pool *p, struct pool_slab *slab)
     slab->is_open = false;
 }
 
-static void drop_slab(struct pool *p, struct pool_slab *slab)
+static void free_slab(struct pool *p, struct pool_slab *slab)
 {
-    unlink_slab(p, slab);
     free(slab);
     p->slabs--;
 }
 
+void pool_trim(struct pool *p)
+{
+    while (p->spare) {
+        struct pool_slab *slab = p->spare;
+
+        p->spare = slab->next;
+        free_slab(p, slab);
+    }
+    p->spares = 0;
+}
+
 void pool_deinit(struct pool *p)
 {
-    for (size_t i = 0; i < sizeof(p->open) / sizeof(p->open[0]); i++)
-        while (p->open[i])
-            drop_slab(p, p->open[i]);
+    pool_trim(p);
+    for (size_t i = 0; i < sizeof(p->open) / sizeof(p->open[0]); i++) {
+        while (p->open[i]) {
+            struct pool_slab *slab = p->open[i];
+
+            unlink_slab(p, slab);
+            free_slab(p, slab);
+        }
+    }
+}
+
+// Takes an empty slab out of use.
+static void drop_slab(struct pool *p, struct pool_slab *slab)
+{
+    unlink_slab(p, slab);
+    if (p->spares == POOL_SPARE_MAX) {
+        free_slab(p, slab);
+        return;
+    }
+    slab->next = p->spare;
+    p->spare = slab;
+    p->spares++;
 }
 
 static struct pool_slab *new_slab(struct pool *p, unsigned size)
 {
-    struct pool_slab *slab = aligned_alloc(SLAB_SIZE, SLAB_SIZE);
+    struct pool_slab *slab = p->spare;
 
-    if (!slab)
-        return NULL;
+    if (slab) {
+        p->spare = slab->next;
+        p->spares--;
+    } else {
+        slab = aligned_alloc(POOL_SLAB_SIZE, POOL_SLAB_SIZE);
+        if (!slab)
+            return NULL;
+        p->slabs++;
+    }
     *slab = (struct pool_slab){.fresh = SLAB_HEAD, .size = size};
-    p->slabs++;
     link_slab(p, slab);
     return slab;
 }
@@ -99,14 +121,14 @@ static void *take(struct pool *p, size_t wanted)
         slab->fresh += size;
     }
     slab->live++;
-    if (!slab->free && slab->fresh + size > SLAB_SIZE)
+    if (!slab->free && slab->fresh + size > POOL_SLAB_SIZE)
         unlink_slab(p, slab);
     return block;
 }
 
 static void give_back(struct pool *p, void *block)
 {
-    struct pool_slab *slab = (struct pool_slab *)((uintptr_t)block & ~(uintptr_t)(SLAB_SIZE - 1));
+    struct pool_slab *slab = pool_slab_of(block);
 
     memcpy(block, &slab->free, sizeof(slab->free));
     slab->free = block;
@@ -118,12 +140,12 @@ static void give_back(struct pool *p, void *block)
         drop_slab(p, slab);
 }
 
-static void *allocate(struct pool *p, size_t size)
+void *pool_take_slowly(struct pool *p, size_t size)
 {
     return size <= POOL_MAX ? take(p, size) : malloc(size);
 }
 
-static void release(struct pool *p, void *block, size_t size)
+void pool_give_slowly(struct pool *p, void *block, size_t size)
 {
     if (size <= POOL_MAX)
         give_back(p, block);
@@ -136,19 +158,19 @@ void *pool_resize(struct pool *p, void *block, size_t old_size, size_t size)
     void *fresh;
 
     if (!block || old_size == 0)
-        return size == 0 ? NULL : allocate(p, size);
+        return size == 0 ? NULL : pool_take(p, size);
     if (size == 0) {
-        release(p, block, old_size);
+        pool_give(p, block, old_size);
         return NULL;
     }
     if (old_size > POOL_MAX && size > POOL_MAX)
         return realloc(block, size);
     if (old_size <= POOL_MAX && size <= POOL_MAX && rounded(old_size) == rounded(size))
         return block;
-    fresh = allocate(p, size);
+    fresh = pool_take(p, size);
     if (!fresh)
         return NULL;
     memcpy(fresh, block, old_size < size ? old_size : size);
-    release(p, block, old_size);
+    pool_give(p, block, old_size);
     return fresh;
 }

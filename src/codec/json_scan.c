@@ -170,12 +170,42 @@ static const char *skip_high(struct json_scan *s, const char *p, bool *plain)
     return p;
 }
 
-bool json_scan_string(struct json_scan *s, bool *plain)
+// Passes over what is most of all strings, plain bytes and escapes of one letter.  Stops at
+// anything else, and near the end of the text.
+static inline const char *skip_common(const char *p, const char *end, bool *plain)
+{
+#ifdef __SSE2__
+    while (end - p > 16) {
+        unsigned found = json_specials(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+        while (found) {
+            const char *at = p + __builtin_ctz(found);
+
+            if (*at != '\\' || !json_escapes[(unsigned char)at[1]])
+                return at;
+            *plain = false;
+            // The letter may be among the found ones, or in the next block.
+            found &= ~(3u << (at - p));
+            if (at - p == 15)
+                p++;
+        }
+        p += 16;
+    }
+#else
+    (void)end, (void)plain;
+#endif
+    return p;
+}
+
+bool json_scan_any_string(struct json_scan *s, bool *plain)
 {
     const char *p = s->at + 1;
 
     *plain = true;
     for (;;) {
+        p = skip_common(p, s->end, plain);
+        if (p < s->end && *p == '"')
+            break;
         p = json_plain_run(p, s->end);
         if (p == s->end)
             return json_scan_fail(s, p, "unterminated string");
@@ -200,6 +230,16 @@ bool json_scan_string(struct json_scan *s, bool *plain)
     return true;
 }
 
+bool json_scan_colon(struct json_scan *s)
+{
+    json_scan_space(s);
+    if (s->at == s->end || *s->at != ':')
+        return json_scan_fail(s, s->at, "expected ':' after a member name");
+    s->at++;
+    json_scan_space(s);
+    return true;
+}
+
 bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain)
 {
     const char *from = s->at;
@@ -209,12 +249,7 @@ bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain)
     if (!json_scan_string(s, plain))
         return false;
     *name = (struct json_slice){JSON_STRING, from, (size_t)(s->at - from)};
-    json_scan_space(s);
-    if (s->at == s->end || *s->at != ':')
-        return json_scan_fail(s, s->at, "expected ':' after a member name");
-    s->at++;
-    json_scan_space(s);
-    return true;
+    return json_scan_colon(s);
 }
 
 bool json_name_is(const struct json_slice *slice, bool plain, const char *name, size_t len)

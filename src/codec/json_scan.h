@@ -29,9 +29,19 @@ void json_scan_init(struct json_scan *s, const char *text, size_t len, unsigned 
 // Any value, `at` on its first byte; nesting up to JSON_RAW_DEPTH.
 bool json_scan_value(struct json_scan *s);
 
-// A string, `at` on its opening quote.  `*plain` is true when it has neither escapes nor broken
-// UTF-8, so that the bytes between the quotes are its content.
-bool json_scan_string(struct json_scan *s, bool *plain);
+// Does what json_scan_string() below does, for strings of any length.
+bool json_scan_any_string(struct json_scan *s, bool *plain);
+
+// A string's content: the bytes between the quotes, or decoded in a buffer.
+struct json_content {
+    const char *at;
+    size_t len;
+};
+
+// Takes a string as json_scan_string() does and gives its content as json_unquote() does, in one
+// pass.  `scratch` is overwritten when there is something to decode.  False without a message when
+// it is too small.
+bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_content *content);
 
 // A number, `at` on its first byte.  `*integer`: written without fraction and exponent.
 bool json_scan_number(struct json_scan *s, bool *integer);
@@ -43,6 +53,9 @@ bool json_scan_end(struct json_scan *s);
 
 // Takes `"name" :` and leaves `at` on the first byte of the value (or at the end of the text).
 bool json_scan_name(struct json_scan *s, struct json_slice *name, bool *plain);
+
+// Its second half: takes the colon behind a name.
+bool json_scan_colon(struct json_scan *s);
 
 // Walking a container: json_open() steps over the opening bracket, json_next() over what follows a
 // child; `*more` says that another child comes, else `at` stands behind the container.
@@ -99,6 +112,30 @@ static inline unsigned json_specials(__m128i v)
 
     return (unsigned)_mm_movemask_epi8(hit);
 }
+
+// The last `n` bytes of a text, less than 16, with zeros behind: those are specials, so that a run
+// ends there without a look at each byte.
+static inline __m128i json_load_rest(const char *p, size_t n)
+{
+    uint64_t low = 0, high = 0;
+
+    // The second of two loads may take some bytes again, but no byte outside.
+    if (n >= 8) {
+        memcpy(&low, p, 8);
+        memcpy(&high, p + n - 8, 8);
+        high = high >> 8 >> 8 * (15 - n);
+    } else if (n >= 4) {
+        uint32_t first, last;
+
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        low = first | (uint64_t)last << 8 * (n - 4);
+    } else if (n > 0) {
+        low = (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << 8 * (n / 2) |
+              (uint64_t)(unsigned char)p[n - 1] << 8 * (n - 1);
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
+}
 #endif
 
 // The first byte at or after `p` that is not plain string content; `end` if there is none.
@@ -112,6 +149,7 @@ static inline const char *json_plain_run(const char *p, const char *end)
             return p + __builtin_ctz(found);
         p += 16;
     }
+    return p + __builtin_ctz(json_specials(json_load_rest(p, (size_t)(end - p))));
 #else
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
 
@@ -127,9 +165,40 @@ static inline const char *json_plain_run(const char *p, const char *end)
             break;
         p += 8;
     }
-#endif
     while (p < end && (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '"' &&
            *p != '\\')
         p++;
     return p;
+#endif
+}
+
+// The closing quote of a short and plain string, NULL for others.
+static inline const char *json_short_string(const struct json_scan *s)
+{
+#ifdef __SSE2__
+    const char *p = s->at + 1;
+
+    if (s->end - p >= 16) {
+        unsigned found = json_specials(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+        if (found && p[__builtin_ctz(found)] == '"')
+            return p + __builtin_ctz(found);
+    }
+#else
+    (void)s;
+#endif
+    return NULL;
+}
+
+// A string, `at` on its opening quote.  `*plain` is true when it has neither escapes nor broken
+// UTF-8, so that the bytes between the quotes are its content.
+static inline bool json_scan_string(struct json_scan *s, bool *plain)
+{
+    const char *closing = json_short_string(s);
+
+    if (!closing)
+        return json_scan_any_string(s, plain);
+    *plain = true;
+    s->at = closing + 1;
+    return true;
 }

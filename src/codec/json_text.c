@@ -12,64 +12,86 @@
 // --- strings -------------------------------------------------------------------------------------
 
 // Where the next bytes go.  The buffer itself is told only when it has to grow and at the end.
+// Lives in registers: nothing that is not inlined takes its address.
 struct writer {
     struct buf *out;
     char *to, *limit;
 };
 
-// Makes room for `n` more bytes.
-static bool make_room(struct writer *w, size_t n)
+// A writer at the end of a buffer, with the room that is there; `to` is NULL for an empty buffer.
+static inline struct writer writer_of(struct buf *out)
 {
-    if ((size_t)(w->limit - w->to) >= n)
-        return true;
-    if (w->to)
-        buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
-    w->to = buf_reserve(w->out, n);
-    w->limit = w->to ? w->out->data + (w->out->cap - w->out->start - 1) : NULL;
-    if (w->to && (size_t)(w->limit - w->out->data) > w->out->max)
-        w->limit = w->out->data + w->out->max;
+    size_t room = out->cap - out->start;
+    struct writer w = {out, NULL, NULL};
+
+    // One byte less, for the NUL of buf_cstr().
+    if (out->data) {
+        w.to = out->data + out->len;
+        w.limit = out->data + (room - 1 < out->max ? room - 1 : out->max);
+    }
+    return w;
+}
+
+// The writer with room for `n` more bytes; `to` is NULL when there is none.
+static struct writer grown(struct writer w, size_t n)
+{
+    struct buf *out = w.out;
+
+    if (w.to)
+        out->len = (size_t)(w.to - out->data);
+    return buf_reserve(out, n) ? writer_of(out) : (struct writer){out, NULL, NULL};
+}
+
+static inline bool make_room(struct writer *w, size_t n)
+{
+    if ((size_t)(w->limit - w->to) < n)
+        *w = grown(*w, n);
     return w->to != NULL;
 }
 
-static void put(struct writer *w, const char *bytes, size_t n)
+static inline void put(struct writer *w, const char *bytes, size_t n)
 {
     memcpy(w->to, bytes, n);
     w->to += n;
+}
+
+static inline void finish(const struct writer *w)
+{
+    w->out->len = (size_t)(w->to - w->out->data);
 }
 
 // Room that put_plain() needs beyond what it copies.
 #define SLACK 16
 
 // Copies the plain run at `p`; up to SLACK bytes behind it are written too, and count for nothing.
-static const char *put_plain(struct writer *w, const char *p, const char *end)
+static inline const char *put_plain(struct writer *w, const char *p, const char *end)
 {
-    const char *run;
-
 #ifdef __SSE2__
-    while (end - p >= SLACK) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        unsigned found = json_specials(v), n = found ? (unsigned)__builtin_ctz(found) : SLACK;
+    unsigned n = SLACK;
 
+    while (n == SLACK) {
+        size_t left = (size_t)(end - p);
+        __m128i v = left >= SLACK ? _mm_loadu_si128((const __m128i *)(const void *)p)
+                                  : json_load_rest(p, left);
+
+        // One bit more than there are bytes: a block without specials ends behind them.
+        n = (unsigned)__builtin_ctz(json_specials(v) | 1u << SLACK);
         _mm_storeu_si128((__m128i *)(void *)w->to, v);
         w->to += n;
         p += n;
-        if (found)
-            return p;
     }
-#endif
-    run = json_plain_run(p, end);
+    return p;
+#else
+    const char *run = json_plain_run(p, end);
+
     put(w, p, (size_t)(run - p));
     return run;
-}
-
-static void finish(struct writer *w)
-{
-    buf_commit(w->out, (size_t)(w->to - (w->out->data + w->out->len)));
+#endif
 }
 
 // Decodes what stands at `p`, which is not a plain run.  Only a replacement is longer than what it
 // stands for, so only there may the room run out.
-static const char *unquote_special(struct writer *w, const char *p, const char *end)
+static inline const char *unquote_special(struct writer *w, const char *p, const char *end)
 {
     char bytes[4];
     size_t n, used;
@@ -102,7 +124,7 @@ static const char *unquote_special(struct writer *w, const char *p, const char *
 
 bool json_unquote(struct buf *out, const char *at, size_t len)
 {
-    struct writer w = {out, NULL, NULL};
+    struct writer w = writer_of(out);
     const char *p = at + 1, *end = at + len - 1;
 
     if (len < 2 || *at != '"' || *end != '"' || !make_room(&w, len + SLACK))
@@ -116,27 +138,93 @@ bool json_unquote(struct buf *out, const char *at, size_t len)
     return true;
 }
 
+// Decodes what stands at `p` and is not ASCII.  NULL when it has to be valid and is not.
+static inline const char *decode_high(struct json_scan *s, struct writer *w, const char *p)
+{
+    size_t n = json_utf8_length(p, s->end);
+
+    if (n > 0) {
+        put(w, p, n);
+        return p + n;
+    }
+    if (s->flags & JSON_STRICT_UTF8)
+        return NULL;
+    s->broken_utf8 = true;
+    put(w, REPLACEMENT, 3);
+    return p + 1;
+}
+
+// Decodes on from `p` up to the closing quote and returns where that is; NULL when there is none,
+// when something before it is malformed, or (with `w->to` NULL) when the room runs out.
+static const char *decode_rest(struct json_scan *s, struct writer *w, const char *p)
+{
+    enum { SPECIAL_MAX = 4 };
+
+    while (p && make_room(w, SPECIAL_MAX + SLACK + 1)) {
+        size_t room = (size_t)(w->limit - w->to) - SPECIAL_MAX - SLACK;
+        const char *stop = (size_t)(s->end - p) > room ? p + room : s->end;
+
+        p = put_plain(w, p, stop);
+        if (p == s->end)
+            return NULL;
+        if (p == stop)
+            continue;
+        if (*p == '"')
+            return p;
+        p = (unsigned char)*p < 0x80 ? unquote_special(w, p, s->end) : decode_high(s, w, p);
+    }
+    return NULL;
+}
+
+bool json_scan_content(struct json_scan *s, struct buf *scratch, struct json_content *content)
+{
+    const char *from = s->at + 1, *p = json_plain_run(from, s->end), *closing;
+    struct writer w;
+    bool plain;
+    size_t n;
+
+    // Valid UTF-8 needs no decoding either.
+    while (p < s->end && (unsigned char)*p >= 0x80 && (n = json_utf8_length(p, s->end)) > 0)
+        p = json_plain_run(p + n, s->end);
+    if (p < s->end && *p == '"') {
+        *content = (struct json_content){from, (size_t)(p - from)};
+        s->at = p + 1;
+        return true;
+    }
+    buf_clear(scratch);
+    w = writer_of(scratch);
+    if (!make_room(&w, (size_t)(p - from) + SLACK))
+        return false;
+    put(&w, from, (size_t)(p - from));
+    closing = decode_rest(s, &w, p);
+    if (!closing) // another look says why
+        return w.to && json_scan_string(s, &plain);
+    finish(&w);
+    *content = (struct json_content){scratch->data, scratch->len};
+    s->at = closing + 1;
+    return true;
+}
+
 // Writes the escaped form of a byte that may not stand in a string.
-static void escape(struct writer *w, char c)
+static inline void escape(struct writer *w, char c)
 {
     static const char letters[128] = {
         ['\n'] = 'n', ['"'] = '"',  ['\\'] = '\\', ['\t'] = 't',
         ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f',
     };
-    char out[6] = "\\u00";
+    char letter = letters[(unsigned char)c];
 
-    if (letters[(unsigned char)c]) {
-        *w->to++ = '\\';
-        *w->to++ = letters[(unsigned char)c];
+    *w->to++ = '\\';
+    if (letter) {
+        *w->to++ = letter;
         return;
     }
-    out[4] = c & 0x10 ? '1' : '0';
-    out[5] = "0123456789abcdef"[c & 0xf];
-    put(w, out, 6);
+    put(w, c & 0x10 ? "u001" : "u000", 4);
+    *w->to++ = "0123456789abcdef"[c & 0xf];
 }
 
 // Writes what stands at `p`, which is not a plain run.
-static const char *quote_special(struct writer *w, const char *p, const char *end)
+static inline const char *quote_special(struct writer *w, const char *p, const char *end)
 {
     const char *from = p;
     size_t n;
@@ -159,7 +247,7 @@ static const char *quote_special(struct writer *w, const char *p, const char *en
 
 bool json_quote(struct buf *out, const char *text, size_t len)
 {
-    struct writer w = {out, NULL, NULL};
+    struct writer w = writer_of(out);
     const char *p = text, *end = text + len;
 
     if (len > SIZE_MAX / 2 || !make_room(&w, len + 2 + SLACK))

@@ -52,22 +52,20 @@ static bool l_decode_raw(struct decoder *d)
     return true;
 }
 
-static void l_push_text(struct decoder *d, const char *at, size_t len, bool plain)
-{
-    if (plain)
-        lua_pushlstring(d->L, at + 1, len - 2);
-    else
-        l_json_push_string(d->L, d->work, at, len);
-}
-
+// Takes a string, pushes it.
 static bool l_decode_string(struct decoder *d)
 {
-    const char *from = d->scan.at;
-    bool plain;
+    const char *from = d->scan.at + 1, *closing = json_short_string(&d->scan);
+    struct json_content content;
 
-    if (!json_scan_string(&d->scan, &plain))
-        return false;
-    l_push_text(d, from, (size_t)(d->scan.at - from), plain);
+    if (closing) {
+        d->scan.at = closing + 1;
+        lua_pushlstring(d->L, from, (size_t)(closing - from));
+        return true;
+    }
+    if (!json_scan_content(&d->scan, &d->work->scratch, &content))
+        return d->scan.message ? false : luaL_error(d->L, "json: string too large");
+    lua_pushlstring(d->L, content.at, content.len);
     return true;
 }
 
@@ -142,6 +140,21 @@ static bool l_decode_array(struct decoder *d, int known)
     return true;
 }
 
+// Takes `"name" :`, pushes the name.
+static bool l_decode_name(struct decoder *d, struct frame *frame)
+{
+    struct json_scan *s = &d->scan;
+    const char *from = s->at;
+
+    if (from == s->end || *from != '"')
+        return json_scan_fail(s, from, "expected a member name");
+    if (!l_decode_string(d))
+        return false;
+    frame->name = from;
+    frame->len = (size_t)(s->at - from);
+    return json_scan_colon(s);
+}
+
 // What to do with the member whose name is on top of the stack.  For a shape of its own, pushes it.
 enum treatment { KEEP_RAW, DECODE_WHOLE, DECODE_SHAPED };
 
@@ -187,18 +200,21 @@ static bool l_decode_member_value(struct decoder *d, int known)
 static bool l_note_name(struct decoder *d, int object, struct frame *frame)
 {
     lua_State *L = d->L;
-    bool fresh;
+    bool fresh = true;
 
     if (!d->shape->strict && !d->shape->order)
         return true;
-    lua_pushvalue(L, -1);
-    fresh = lua_rawget(L, object) == LUA_TNIL;
-    lua_pop(L, 1);
+    if (frame->index > 0) {
+        lua_pushvalue(L, -1);
+        fresh = lua_rawget(L, object) == LUA_TNIL;
+        lua_pop(L, 1);
+    }
     if (!fresh)
         return !d->shape->strict || json_scan_fail(&d->scan, frame->name, "member given twice");
+    frame->index++;
     if (d->shape->order) {
         lua_pushvalue(L, -1);
-        lua_rawseti(L, object + 1, (lua_Integer)++frame->index);
+        lua_rawseti(L, object + 1, (lua_Integer)frame->index);
     }
     return true;
 }
@@ -208,8 +224,7 @@ static bool l_decode_object(struct decoder *d, int known)
     struct frame *frame = open_frame(d, false);
     lua_State *L = d->L;
     int object = lua_gettop(L) + 1;
-    struct json_slice name;
-    bool more, plain;
+    bool more;
 
     if (!frame)
         return false;
@@ -221,12 +236,8 @@ static bool l_decode_object(struct decoder *d, int known)
         lua_rawsetp(L, -2, &json_ordered);
     }
     while (more) {
-        if (!json_scan_name(&d->scan, &name, &plain))
-            return false;
-        frame->name = name.at;
-        frame->len = name.len;
-        l_push_text(d, name.at, name.len, plain);
-        if (!l_note_name(d, object, frame) || !l_decode_member_value(d, known))
+        if (!l_decode_name(d, frame) || !l_note_name(d, object, frame) ||
+            !l_decode_member_value(d, known))
             return false;
         lua_rawset(L, object);
         if (!json_next(&d->scan, '}', &more))

@@ -15,6 +15,10 @@ struct encoder {
     int depth;
 };
 
+// Values of an object that stay on the stack with their names; of further members only the names
+// do, so that an object may have as many as the stack has slots.
+enum { VALUES_KEPT = 256 };
+
 enum kind { KIND_ARRAY, KIND_OBJECT, KIND_ORDERED };
 
 static void l_encode(struct encoder *e);
@@ -56,14 +60,15 @@ static void sort_members(struct json_member *m, size_t n)
     }
 }
 
-// Adds the name on top of the stack, which has to stay there: a finalizer that runs meanwhile
-// could take it from its table.
-static void l_add_member(struct encoder *e)
+// Adds a member whose name and value are on top of the stack.  The name stays there: a finalizer
+// that runs meanwhile could take it from its table.  So does the value while there is space.
+// Returns where the name is.
+static int l_add_member(struct encoder *e, size_t from)
 {
     struct json_work *w = e->work;
     struct json_member *m;
 
-    if (lua_type(e->L, -1) != LUA_TSTRING)
+    if (lua_type(e->L, -2) != LUA_TSTRING)
         l_fail(e, "an object's member names must be strings");
     luaL_checkstack(e->L, 8, "json: too many members");
     if (w->member_count == w->member_cap) {
@@ -76,8 +81,12 @@ static void l_add_member(struct encoder *e)
         w->member_cap = cap;
     }
     m = &w->members[w->member_count++];
-    m->name = lua_tolstring(e->L, -1, &m->len);
-    m->slot = lua_gettop(e->L);
+    m->name = lua_tolstring(e->L, -2, &m->len);
+    m->slot = lua_gettop(e->L) - 1;
+    m->kept = w->member_count - from <= VALUES_KEPT;
+    if (!m->kept)
+        lua_pop(e->L, 1);
+    return m->slot;
 }
 
 // Adds the remembered names that still are members.  Expects the table and its metatable on top of
@@ -85,6 +94,7 @@ static void l_add_member(struct encoder *e)
 static void l_add_remembered(struct encoder *e)
 {
     lua_State *L = e->L;
+    size_t from = e->work->member_count;
     int seen = lua_gettop(L), table = seen - 1, meta = seen + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, seen);
 
@@ -97,16 +107,14 @@ static void l_add_remembered(struct encoder *e)
             lua_pop(L, 2);
             continue;
         }
-        lua_pop(L, 1);
-        l_add_member(e);
-        lua_pushvalue(L, -1);
+        lua_pushvalue(L, l_add_member(e, from));
         lua_pushboolean(L, true);
         lua_rawset(L, seen);
     }
 }
 
-// Adds the members of the table on top of the stack, in order; leaves names and more above it.
-// With `ordered`, its metatable is above it.
+// Adds the members of the table on top of the stack, in order; leaves names, values and more above
+// it. With `ordered`, its metatable is above it.
 static void l_collect(struct encoder *e, bool ordered)
 {
     lua_State *L = e->L;
@@ -119,16 +127,15 @@ static void l_collect(struct encoder *e, bool ordered)
     for (lua_pushnil(L); lua_next(L, table);) {
         bool fresh = true;
 
-        lua_pop(L, 1);
         if (ordered) {
-            lua_pushvalue(L, -1);
+            lua_pushvalue(L, -2);
             fresh = lua_rawget(L, seen) == LUA_TNIL;
             lua_pop(L, 1);
         }
-        if (!fresh)
-            continue;
-        l_add_member(e);
-        lua_pushvalue(L, -1);
+        if (fresh)
+            lua_pushvalue(L, l_add_member(e, from));
+        else
+            lua_pop(L, 1);
     }
     sort_members(e->work->members + from, e->work->member_count - from);
 }
@@ -148,8 +155,9 @@ static void l_encode_object(struct encoder *e, bool ordered)
         if (i > from)
             l_check(e, buf_putc(e->out, ','));
         l_check(e, json_quote(e->out, m.name, m.len) && buf_putc(e->out, ':'));
-        lua_pushvalue(L, m.slot);
-        lua_rawget(L, table);
+        lua_pushvalue(L, m.kept ? m.slot + 1 : m.slot);
+        if (!m.kept)
+            lua_rawget(L, table);
         l_encode(e);
         lua_pop(L, 1);
     }
@@ -182,8 +190,10 @@ static void l_check_sequence(struct encoder *e)
     lua_Integer n = (lua_Integer)lua_rawlen(L, -1), count = 0;
 
     for (lua_pushnil(L); lua_next(L, -2); count++) {
+        lua_Integer key = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+
         lua_pop(L, 1);
-        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > n)
+        if (key < 1 || key > n)
             l_fail(e, "a table is neither an array nor an object");
     }
     if (count != n)

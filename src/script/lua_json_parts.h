@@ -16,7 +16,8 @@ enum {
 struct json_member {
     const char *name;
     size_t len;
-    int slot; // where on the stack the name is, which keeps it alive
+    int slot;  // where on the stack the name is, which keeps it alive
+    bool kept; // the value is on the stack behind it
 };
 
 // Work memory of one call, mostly the same for all calls in a state.

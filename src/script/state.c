@@ -23,21 +23,12 @@ struct script_state *state_of(lua_State *L)
 
 // --- memory ----------------------------------------------------------------------------------
 
-static void *resize(struct script_state *s, void *block, size_t old_size, size_t size)
-{
 #ifdef __SANITIZE_ADDRESS__
-    // Each block by itself, so that the sanitizer knows when it ends.
-    (void)s;
-    (void)old_size;
-    if (size == 0) {
-        free(block);
-        return NULL;
-    }
-    return realloc(block, size);
-#else
-    return pool_resize(&s->pool, block, old_size, size);
+// Each block by itself, so that the sanitizer knows when it ends.
+#define pool_take(pool, size) malloc(size)
+#define pool_give(pool, block, size) free(block)
+#define pool_resize(pool, block, old_size, size) realloc(block, size)
 #endif
-}
 
 static void *allocate(void *ud, void *block, size_t old_size, size_t size)
 {
@@ -48,13 +39,15 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
         old_size = 0;
     if (size == 0) {
         s->memory -= old_size;
-        return resize(s, block, old_size, 0);
+        if (old_size > 0)
+            pool_give(&s->pool, block, old_size);
+        return NULL;
     }
     // One huge block is refused early: filling it would hold the loop.
     if (size > old_size &&
         (s->memory + (size - old_size) > s->limits.memory || size > s->limits.memory / 6))
         return NULL;
-    fresh = resize(s, block, old_size, size);
+    fresh = old_size > 0 ? pool_resize(&s->pool, block, old_size, size) : pool_take(&s->pool, size);
     if (fresh)
         s->memory += size - old_size;
     return fresh;
@@ -321,6 +314,7 @@ void state_trim(struct script_state *s)
     // What has a finalizer goes in the second round, and takes what it refers to along.
     lua_gc(s->L, LUA_GCCOLLECT);
     lua_gc(s->L, LUA_GCCOLLECT);
+    pool_trim(&s->pool);
 }
 
 // --- protected loading ------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support import programs
+from support import offers, programs
 from support.dialects import call_stream, text_stream
 from support.logged_in import iso, no_secrets
 from support.upstream import sse
@@ -25,9 +25,9 @@ def directing(kind, path):
     def answer(request):
         body = request.json()
         assert body["stream"] is True
-        if programs.result_given(kind, body):
+        if offers.result_given(kind, body):
             return sse(*text_stream(kind, "It is ", "written."), done=False)
-        name, args = programs.writing(programs.offered(kind, body), path, TEXT)
+        name, args = offers.writing(offers.offered(kind, body), path, TEXT)
         return sse(*call_stream(kind, name, json.dumps(args)), done=False)
     return answer
 

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from support import programs
+from support import offers, programs
 from support.accounts import write
 from support.answers import (SIGNATURES, STREAM, call, freeform, full, is_streamed, search,
                              text, thought)
-from support.dialects import DIALECTS, KEY, call_stream, config, text_stream
+from support.dialects import DIALECTS, KEY, call_stream, config, gemini_chunk, text_stream
 from support.google import ASSIST, Google, wrapped
 from support.upstream import error, reply, sse
 
@@ -46,11 +46,12 @@ def directing(kind, *turns):
         body = c.request.json()
         if not is_streamed(kind, c.request):
             error(400, "this upstream only streams")(c)
+        elif not (tools := offers.offered(kind, body)):
+            sse(*STREAM[kind]([text("A ", "title")]), done=False)(c)
         elif left:
-            tools = programs.offered(kind, body)
             sse(*STREAM[kind]([make(tools) for make in left.pop(0)]), done=False)(c)
         else:
-            assert programs.result_given(kind, body)
+            assert offers.result_given(kind, body)
             sse(*STREAM[kind]([text("It is ", "written.")]), done=False)(c)
     return action
 
@@ -58,7 +59,7 @@ def directing(kind, *turns):
 def writing(id, path, value):
     """A call, made of what the program offers, that writes a file."""
     def make(tools):
-        name, args = programs.writing(tools, path, value)
+        name, args = offers.writing(tools, path, value)
         return call(id, name, args)
     return make
 
@@ -94,13 +95,34 @@ def test_a_program_thinks_and_writes_two_files_at_once(over, folders, program, k
     # Of the providers of this dialect some want their thoughts back, and some refuse them.
     proxy, upstream = over(kind, model="glm-5" if kind == "chat" else "real-model")
     paths = [folders[1] / name for name in ("greeting.txt", "farewell.txt")]
-    upstream.always(directing(kind, [
-        lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
-        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)]))
+    first, second = writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)
+    turns = [[lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]), first, second]]
+    if program in programs.MUDDLES:
+        turns[0].pop()
+    if program in programs.MUDDLES | programs.TAKES_FIRST:
+        turns.append([writing("call_C3", paths[1], OTHER)])
+    upstream.always(directing(kind, *turns))
     done = programs.PROGRAMS[program](proxy.url, CLIENT_KEY, *folders)
     assert all(p.exists() for p in paths), story(done, proxy, upstream)
     assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
-    check_done(kind, done, proxy, upstream)
+    check_done(kind, done, proxy, upstream, len(turns) + 1)
+
+
+@pytest.mark.parametrize("dialect,kind", [
+    ("chat", "anthropic"), ("chat", "gemini"), ("responses", "chat"), ("responses", "anthropic"),
+    ("anthropic", "responses"), ("anthropic", "gemini"), ("gemini", "chat"),
+    ("gemini", "responses")])
+def test_opencode_thinks_and_writes_two_files_at_once(over, folders, dialect, kind):
+    proxy, upstream = over(kind, model="glm-5" if kind == "chat" else "real-model")
+    paths = [folders[1] / name for name in ("greeting.txt", "farewell.txt")]
+    upstream.always(directing(kind, [
+        lambda _: thought("Two files ", "are wanted.", sig=SIGNATURES[kind]),
+        writing("call_A1", paths[0], TEXT), writing("call_B2", paths[1], OTHER)]))
+    done = programs.opencode(proxy.url, CLIENT_KEY, *folders, dialect)
+    assert all(p.exists() for p in paths), story(done, proxy, upstream)
+    assert [p.read_text() for p in paths] == [TEXT, OTHER], story(done, proxy, upstream)
+    # The first is for a title.
+    check_done(kind, done, proxy, upstream, 3)
 
 
 # --- what only Codex has: tools of plain text, and namespaces ---------------------------------------
@@ -172,9 +194,12 @@ def assist(hosts):
     return load
 
 
-def run_code_assist(proxy, folders, model):
-    path = folders[1] / "greeting.txt"
-    return path, lambda: programs.gemini_code_assist(proxy.url, CLIENT_TOKEN, *folders, model)
+@pytest.fixture(params=programs.CODE_ASSIST)
+def run_code_assist(request, folders):
+    """The path that is written to, and what runs the program."""
+    run = programs.CODE_ASSIST[request.param]
+    return folders[1] / "greeting.txt", lambda proxy, model: run(
+        proxy.url, CLIENT_TOKEN, *folders, model)
 
 
 def check_written(done, path, proxy, hosts):
@@ -186,39 +211,48 @@ def check_written(done, path, proxy, hosts):
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
-def test_gemini_cli_with_a_google_account_over_any_upstream(over, assist, hosts, folders, kind):
+def test_gemini_cli_with_a_google_account_over_any_upstream(over, assist, hosts, run_code_assist,
+                                                            kind):
     proxy, upstream = over(kind, **hosts.env())
     upstream.secrets.add(CLIENT_TOKEN)
-    path, run = run_code_assist(proxy, folders, "nice")
+    path, run = run_code_assist
     upstream.always(directing(kind, [writing("call_A1", path, TEXT)]))
-    done = run()
+    done = run(proxy, "nice")
     check_written(done, path, proxy, hosts)
     assert len(upstream.requests) == 2 and all(is_streamed(kind, r) for r in upstream.requests)
     assert assist.requests and all(
         r.header("authorization") == f"Bearer {CLIENT_TOKEN}" for r in hosts.requests)
 
 
-def test_gemini_cli_over_a_google_account_of_the_proxy(make_proxy, assist, hosts, tmp_path, folders):
+def test_gemini_cli_over_a_google_account_of_the_proxy(make_proxy, assist, hosts, tmp_path,
+                                                         run_code_assist):
     google = Google(hosts)
     google.load.always(reply(LOADED))
     auths = tmp_path / "auths"
     write(auths, "google.json", google.document())
     proxy = make_proxy({"auth-dir": str(auths)}, **hosts.env())
-    path, run = run_code_assist(proxy, folders, "gemini-2.5-pro")
+    path, run = run_code_assist
 
     def answer(request):
         wrong = google._check(request)
         body = request.json()
         if wrong:
             return wrong
-        if programs.result_given("gemini", body["request"]):
+        if offers.result_given("gemini", body["request"]):
             events = text_stream("gemini", "It is ", "written.")
         else:
-            name, args = programs.writing(programs.offered("gemini", body["request"]), path, TEXT)
+            name, args = offers.writing(offers.offered("gemini", body["request"]), path, TEXT)
             events = call_stream("gemini", name, json.dumps(args))
         return sse(*[wrapped(e) for e in events], done=False)
     google.stream(answer)
-    done = run()
+
+    def corrected(request):
+        """The first generation has a small model look over texts with backslashes, as JSON."""
+        [name] = request.json()["request"]["generationConfig"]["responseJsonSchema"]["required"]
+        return google._check(request) or reply(wrapped(gemini_chunk(
+            [{"text": json.dumps({name: TEXT})}], "STOP")))
+    google.whole(corrected)
+    done = run(proxy, "gemini-2.5-pro")
     check_written(done, path, proxy, hosts)
     assert len(google.stream.requests) == 2 and not google.token.requests
     for request in google.stream.requests:

@@ -3,6 +3,7 @@
 Each run has a home and a working folder of its own, and no way out but loopback: what a program
 wants from the network goes to a port where nobody listens.
 """
+import functools
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODULES, README = ROOT / "build" / "clients" / "node_modules", ROOT / "README.md"
 SECONDS = 120
+OFFLINE = pathlib.Path(__file__).parents[1] / "js" / "offline.cjs"
 DESK = pathlib.Path(__file__).with_name("desk.py")
 TASK = "Write the file greeting.txt as you were told, with your own tool, then say that it is done."
 
@@ -28,6 +30,9 @@ class Finished:
     def __str__(self):
         return f"exit code {self.code}\n--- stdout\n{self.out[-3000:]}\n--- stderr\n{self.err[-3000:]}"
 
+# They ask a proxy even for what is on this machine.
+NO_NO_PROXY = {"gemini-cli-era", "qwen-code-era"}
+
 
 def environment(home, **extra):
     """Nothing of this machine but PATH: no keys, no settings, no route to the world."""
@@ -38,9 +43,24 @@ def environment(home, **extra):
             "no_proxy": "127.0.0.1,localhost", "DO_NOT_TRACK": "1", **extra}
 
 
-def finish(command, folder, env):
+def offline(env):
+    """The same without a proxy: names of other machines are not found."""
+    kept = {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "NODE_OPTIONS": f"--require={OFFLINE}"}
+
+
+def entry(package):
+    """How a package's program is started: by its own file, as generations share names in .bin."""
+    [file] = json.loads((MODULES / package / "package.json").read_text())["bin"].values()
+    file = MODULES / package / file
+    return [file] if file.suffix == ".exe" else ["node", file]
+
+
+def finish(package, arguments, folder, env):
     """Runs to the end, with everything that the program started in a group of its own."""
-    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
+    if package in NO_NO_PROXY:
+        env = offline(env)
+    process = subprocess.Popen([*entry(package), *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
                                errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                start_new_session=True)
     try:
@@ -61,13 +81,13 @@ def end_group(process):
         pass
 
 
-def claude_code(url, key, home, folder):
+def claude_code(url, key, home, folder, package="@anthropic-ai/claude-code"):
     env = environment(home, ANTHROPIC_BASE_URL=url, ANTHROPIC_AUTH_TOKEN=key, IS_SANDBOX="1",
                       CLAUDE_CONFIG_DIR=str(home / ".claude"), CLAUDE_CODE_MAX_RETRIES="1",
                       DISABLE_TELEMETRY="1", DISABLE_AUTOUPDATER="1", DISABLE_ERROR_REPORTING="1",
                       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1")
-    return finish([MODULES / ".bin" / "claude", "-p", TASK, "--model", "nice",
-                   "--dangerously-skip-permissions"], folder, env)
+    return finish(package, ["-p", TASK, "--model", "nice", "--dangerously-skip-permissions"],
+                  folder, env)
 
 
 CODEX = """
@@ -78,7 +98,7 @@ check_for_update_on_startup = false
 [model_providers.proxy]
 name = "proxy"
 base_url = "%s/v1"
-wire_api = "responses"
+wire_api = "%s"
 env_key = "PROXY_KEY"
 request_max_retries = 0
 stream_max_retries = 0
@@ -95,14 +115,14 @@ args = ["%s"]
 """
 
 
-def codex(url, key, home, folder, model="nice"):
+def codex(url, key, home, folder, model="nice", package="@openai/codex", wire="responses"):
     """With a server of tools, `desk`: Codex tells of them in a namespace."""
     settings = home / ".codex"
     settings.mkdir()
-    (settings / "config.toml").write_text(CODEX % (model, url, sys.executable, DESK))
+    (settings / "config.toml").write_text(CODEX % (model, url, wire, sys.executable, DESK))
     env = environment(home, CODEX_HOME=str(settings), PROXY_KEY=key)
-    return finish([MODULES / ".bin" / "codex", "exec", "--skip-git-repo-check",
-                   "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
+    return finish(package, ["exec", "--skip-git-repo-check",
+                            "--dangerously-bypass-approvals-and-sandbox", TASK], folder, env)
 
 
 def gemini_settings(home, kind):
@@ -115,11 +135,11 @@ def gemini_settings(home, kind):
                     "enableAutoUpdateNotification": False}}))
 
 
-def gemini_cli(url, key, home, folder):
+def gemini_cli(url, key, home, folder, package="@google/gemini-cli"):
     gemini_settings(home, "gemini-api-key")
     env = environment(home, GEMINI_API_KEY=key, GOOGLE_GEMINI_BASE_URL=url,
                       GEMINI_CLI_TRUST_WORKSPACE="true")
-    return finish([MODULES / ".bin" / "gemini", "-m", "nice", "-p", TASK, "--yolo"], folder, env)
+    return finish(package, ["-m", "nice", "-p", TASK, "--yolo"], folder, env)
 
 
 def readme_exports(heading, url):
@@ -130,15 +150,15 @@ def readme_exports(heading, url):
     return {name: value.replace("http://127.0.0.1:8317", url) for name, value in found.items()}
 
 
-def gemini_code_assist(url, token, home, folder, model="nice"):
+def gemini_code_assist(url, token, home, folder, model="nice", package="@google/gemini-cli"):
     """Gemini CLI as somebody with a Google account has it, pointed at the proxy."""
     gemini_settings(home, "oauth-personal")
     env = environment(home, **readme_exports("Gemini CLI", url), GOOGLE_GENAI_USE_GCA="true",
                       GOOGLE_CLOUD_ACCESS_TOKEN=token, GEMINI_CLI_TRUST_WORKSPACE="true")
-    return finish([MODULES / ".bin" / "gemini", "-m", model, "-p", TASK, "--yolo"], folder, env)
+    return finish(package, ["-m", model, "-p", TASK, "--yolo"], folder, env)
 
 
-def qwen_code(url, key, home, folder):
+def qwen_code(url, key, home, folder, package="@qwen-code/qwen-code"):
     settings = home / ".qwen"
     settings.mkdir()
     (settings / "settings.json").write_text(json.dumps({
@@ -147,74 +167,45 @@ def qwen_code(url, key, home, folder):
         "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
         "memory": {"enableManagedAutoMemory": False}}))
     env = environment(home, OPENAI_BASE_URL=url + "/v1", OPENAI_API_KEY=key, OPENAI_MODEL="nice")
-    return finish([MODULES / ".bin" / "qwen", "-p", TASK, "--yolo"], folder, env)
+    return finish(package, ["-p", TASK, "--yolo"], folder, env)
 
 
-PROGRAMS = {"claude-code": claude_code, "codex": codex, "gemini-cli": gemini_cli,
-            "qwen-code": qwen_code}
+# The SDK that opencode speaks a dialect with, and where under the proxy's address.
+OPENCODE = {"chat": ("@ai-sdk/openai-compatible", "/v1"), "responses": ("@ai-sdk/openai", "/v1"),
+            "anthropic": ("@ai-sdk/anthropic", "/v1"), "gemini": ("@ai-sdk/google", "/v1beta")}
+
+
+def opencode(url, key, home, folder, dialect):
+    """It knows models from a list of the network's, here an empty one of ours."""
+    sdk, under = OPENCODE[dialect]
+    models = home / "models.json"
+    models.write_text("{}")
+    settings = {
+        "autoupdate": False, "share": "disabled", "permission": {"edit": "allow"},
+        "provider": {"proxy": {"npm": sdk, "name": "proxy", "models": {"nice": {"name": "nice"}},
+                               "options": {"baseURL": url + under, "apiKey": key}}}}
+    env = environment(home, OPENCODE_CONFIG_CONTENT=json.dumps(settings),
+                      OPENCODE_MODELS_PATH=str(models), OPENCODE_DISABLE_MODELS_FETCH="1",
+                      OPENCODE_DISABLE_AUTOUPDATE="1", OPENCODE_DISABLE_LSP_DOWNLOAD="1",
+                      OPENCODE_DISABLE_DEFAULT_PLUGINS="1")
+    return finish("opencode-ai", ["run", "--model", "proxy/nice", TASK], folder, env)
+
+
+PROGRAMS = {
+    "claude-code": claude_code, "codex": codex, "gemini-cli": gemini_cli, "qwen-code": qwen_code,
+    # Of October 2025.
+    "claude-code-era": functools.partial(claude_code, package="claude-code-era"),
+    "codex-era": functools.partial(codex, package="codex-era"),
+    "codex-era-chat": functools.partial(codex, package="codex-era", wire="chat"),
+    "gemini-cli-era": functools.partial(gemini_cli, package="gemini-cli-era"),
+    "qwen-code-era": functools.partial(qwen_code, package="qwen-code-era"),
+}
+CODE_ASSIST = {
+    "gemini-cli": gemini_code_assist,
+    "gemini-cli-era": functools.partial(gemini_code_assist, package="gemini-cli-era")}
+# What they make of two calls in one answer, where that is not two.
+TAKES_FIRST, MUDDLES = {"qwen-code-era"}, {"codex-era-chat"}
 
 
 def installed():
     return shutil.which("node") and (MODULES / ".bin").is_dir()
-
-
-# --- what the upstream makes of a program's request ----------------------------------------------
-
-# How a tool that takes plain text is offered where there are no such tools.
-FREEFORM = {"type": "object", "properties": {"input": {"type": "string"}}}
-
-
-def told(tools, prefix=""):
-    """The tools of a Responses request that can be called, those of namespaces by full names."""
-    for tool in tools:
-        if tool["type"] == "namespace":
-            yield from told(tool["tools"], tool["name"] + "__")
-        elif tool["type"] == "function":
-            yield prefix + tool["name"], tool.get("parameters") or {}
-        elif tool["type"] == "custom":
-            yield prefix + tool["name"], FREEFORM
-        elif tool["type"] == "tool_search":
-            yield "tool_search", tool["parameters"]
-
-
-def offered(kind, body):
-    """What a request offers to call: name to schema."""
-    if kind == "chat":
-        return {t["function"]["name"]: t["function"].get("parameters") or {}
-                for t in body.get("tools") or [] if t["type"] == "function"}
-    if kind == "responses":
-        later = [t for i in body["input"] if i["type"] in ("additional_tools", "tool_search_output")
-                 for t in i["tools"]]
-        return dict(told([*(body.get("tools") or []), *later]))
-    if kind == "anthropic":
-        return {t["name"]: t.get("input_schema") or {} for t in body.get("tools") or []}
-    return {f["name"]: f.get("parametersJsonSchema") or f.get("parameters") or {}
-            for t in body.get("tools") or [] for f in t.get("functionDeclarations") or []}
-
-
-def writing(tools, path, text):
-    """Name and arguments of the call that writes the file with what a program offers."""
-    for name in ("Write", "write_file"):
-        if name in tools:
-            assert {"file_path", "content"} <= set(tools[name]["properties"]), tools[name]
-            return name, {"file_path": str(path), "content": text}
-    script = f"cat > '{path}' <<'END'\n{text}END\n"
-    for name, argument in (("exec_command", "cmd"), ("shell_command", "command")):
-        if name in tools:
-            assert argument in tools[name]["properties"], tools[name]
-            return name, {argument: script}
-    if "shell" in tools:
-        return "shell", {"command": ["bash", "-c", script]}
-    raise AssertionError(f"no tool to write with: {sorted(tools)}")
-
-
-def result_given(kind, body):
-    """Whether the talk ends with the result of a tool."""
-    if kind == "chat":
-        return body["messages"][-1]["role"] == "tool"
-    if kind == "responses":
-        return any(i.get("type", "").endswith("_output") for i in body["input"])
-    if kind == "anthropic":
-        return any(b["type"] == "tool_result" for m in body["messages"]
-                   if isinstance(m["content"], list) for b in m["content"])
-    return any("functionResponse" in p for c in body["contents"] for p in c["parts"])

@@ -157,7 +157,9 @@ def check_contents(found, contents):
         if not found.one_of(f"{where}.role", role, {"user", "model"}):
             continue
         found.check(i > 0 or role == "user", where, "the first content should be with role 'user'")
-        found.check(role != last, where, "multiturn requests alternate between user and model")
+        # Gemini CLI of 2025 tells of the folder in a turn of its own, which Google takes.
+        found.check(role != last or i == 1 and role == "user", where,
+                    "multiturn requests alternate between user and model")
         last = role
         if not found.list(f"{where}.parts", content.get("parts"), 1):
             continue

@@ -185,9 +185,10 @@ def check_settings(found, body):
     found.number("", body, "temperature", 0, 2)
     found.number("", body, "top_p", 0, 1)
     found.boolean("", body, "parallel_tool_calls")
-    if "reasoning" in body and found.only("reasoning", body["reasoning"],
-                                          {"effort", "summary", "context", "mode",
-                                           "generate_summary"}):
+    # Codex of 2025 says null, which OpenAI's own types allow.
+    if body.get("reasoning") is not None and found.only(
+            "reasoning", body["reasoning"],
+            {"effort", "summary", "context", "mode", "generate_summary"}):
         if "effort" in body["reasoning"]:
             found.one_of("reasoning.effort", body["reasoning"]["effort"], EFFORTS)
         if "summary" in body["reasoning"]:

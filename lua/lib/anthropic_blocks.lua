@@ -9,7 +9,7 @@ local models = require "models.anthropic"
 local reject = require "lib.reject"
 local signatures = require "lib.signatures"
 
-local concat, find, pairs, sub, type = table.concat, string.find, pairs, string.sub, type
+local concat, find, next, sub, type = table.concat, string.find, next, string.sub, type
 local is_array, null = json.is_array, json.null
 
 local M = {}
@@ -66,7 +66,7 @@ end
 --- @return table? extras
 local function extras(native, names)
   local found
-  for name, value in pairs(native) do
+  for name, value in next, native do
     if not names[name] then
       found = found or {}
       found[name] = value
@@ -143,8 +143,10 @@ end
 local readers = {}
 
 function readers.text(native, at)
+  local text = native.text
+  if type(text) ~= "string" then text = fields.string(native, "text", at) or "" end
   local found = {
-    type = "text", text = fields.string(native, "text", at) or "", cache = cache(native, at),
+    type = "text", text = text, cache = native.cache_control ~= nil and cache(native, at) or nil,
     extras = extras(native, TEXT),
   }
   if native.citations ~= nil then
@@ -252,21 +254,34 @@ function M.args(input)
 end
 
 function readers.tool_use(native, at)
-  local name = fields.string(native, "name", at)
-  if not name then reject.bad(tostring(at) .. ".name", "is required") end
-  local id, args = fields.string(native, "id", at), M.args(native.input)
+  local name, id = native.name, native.id
+  if type(name) ~= "string" then
+    name = fields.string(native, "name", at)
+    if not name then reject.bad(tostring(at) .. ".name", "is required") end
+  end
+  if type(id) ~= "string" then id = fields.string(native, "id", at) end
+  local args = M.args(native.input)
   if not id or id == "" then id = ids.missing(at[1] - 1, at[2] - 1, name, args) end
   return {
     type = "tool_call", id = id, name = name, kind = "function", args = args, complete = true,
-    caller = native.caller, cache = cache(native, at), extras = extras(native, TOOL_USE),
+    caller = native.caller, cache = native.cache_control ~= nil and cache(native, at) or nil,
+    extras = extras(native, TOOL_USE),
   }
 end
 
 function readers.tool_result(native, at, state)
+  local id, content, failed = native.tool_use_id, native.content, native.is_error
+  if type(id) ~= "string" then id = fields.string(native, "tool_use_id", at) or "" end
+  -- Most results are one string.
+  if type(content) == "string" then
+    content = content ~= "" and { { type = "text", text = content } } or {}
+  else
+    content = M.list(native, "content", at, state)
+  end
+  if failed ~= nil then failed = fields.boolean(native, "is_error", at) end
   return {
-    type = "tool_result", call_id = fields.string(native, "tool_use_id", at) or "",
-    kind = "function", content = M.list(native, "content", at, state),
-    is_error = fields.boolean(native, "is_error", at) == true, cache = cache(native, at),
+    type = "tool_result", call_id = id, kind = "function", content = content,
+    is_error = failed == true, cache = native.cache_control ~= nil and cache(native, at) or nil,
     extras = extras(native, TOOL_RESULT),
   }
 end
@@ -378,11 +393,13 @@ end
 --- @return table? block  nil: there is nothing to keep
 --- @return table[]? blocks  when it is several
 function M.read(native, at, state)
-  if type(native) ~= "table" or is_array(native) then
-    reject.bad(tostring(at), "must be an object")
+  local kind = type(native) == "table" and native.type
+  if type(kind) ~= "string" then
+    if type(native) ~= "table" or is_array(native) then
+      reject.bad(tostring(at), "must be an object")
+    end
+    reject.bad(tostring(at) .. ".type", "must be a string")
   end
-  local kind = native.type
-  if type(kind) ~= "string" then reject.bad(tostring(at) .. ".type", "must be a string") end
   local reader = readers[kind]
   if reader then return reader(native, at, state) end
   local result = models.results[kind]
@@ -403,12 +420,19 @@ function M.list(owner, name, at, state)
     return content ~= "" and { { type = "text", text = content } } or {}
   end
   local depth = at[2] == 0 and 2 or 3
-  local list, found = fields.list(owner, name, at), {}
-  for i, native in ipairs(list) do
+  local list, found, count = fields.list(owner, name, at), {}, 0
+  for i = 1, #list do
     at[depth] = i
-    local one, several = M.read(native, at, state)
-    if one then found[#found + 1] = one end
-    for _, each in ipairs(several or {}) do found[#found + 1] = each end
+    local one, several = M.read(list[i], at, state)
+    if one then
+      count = count + 1
+      found[count] = one
+    elseif several then
+      for _, each in ipairs(several) do
+        count = count + 1
+        found[count] = each
+      end
+    end
   end
   at[depth] = 0
   return found
@@ -459,22 +483,25 @@ end
 --- @param at any
 --- @return IrTool
 function M.tool(native, at)
-  local kind = fields.string(native, "type", at)
-  local name = fields.string(native, "name", at)
+  local kind, name, about = native.type, native.name, native.description
+  if kind ~= nil then kind = fields.string(native, "type", at) end
+  if type(name) ~= "string" then name = fields.string(native, "name", at) end
   local found
   if kind and kind ~= "custom" then
     found = own_tool(native, kind, name)
   else
     if not name or not find(name, "%S") then reject.bad(tostring(at) .. ".name", "is required") end
-    local schema, examples = native.input_schema, native.input_examples
+    local schema, examples, strict = native.input_schema, native.input_examples, native.strict
+    if type(about) ~= "string" then about = fields.string(native, "description", at) end
+    if strict ~= nil then strict = fields.boolean(native, "strict", at) end
     found = {
-      kind = "function", name = name, description = fields.string(native, "description", at),
-      schema = schema ~= null and schema or nil, strict = fields.boolean(native, "strict", at),
-      examples = examples ~= null and examples or nil, extras = extras(native, FUNCTION),
+      kind = "function", name = name, description = about, strict = strict,
+      schema = schema ~= null and schema or nil, examples = examples ~= null and examples or nil,
+      extras = extras(native, FUNCTION),
     }
   end
-  found.defer = fields.boolean(native, "defer_loading", at)
-  found.cache = cache(native, at)
+  if native.defer_loading ~= nil then found.defer = fields.boolean(native, "defer_loading", at) end
+  if native.cache_control ~= nil then found.cache = cache(native, at) end
   return found
 end
 

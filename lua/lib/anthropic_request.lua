@@ -9,7 +9,7 @@ local thinking = require "lib.thinking"
 
 local ipairs, match, pairs, sub, type = ipairs, string.match, pairs, string.sub, type
 local null = json.null
-local extras = blocks.extras
+local extras, read = blocks.extras, blocks.read
 
 local M = {}
 
@@ -55,21 +55,19 @@ local function read_system(body, request, state)
   end
 end
 
--- The last turn when it has the role, else a new one.
-local function turn_of(state, role)
-  local turns = state.turns
-  local last = turns[#turns]
-  if last and last.role == role and not last.extras then return last end
-  last = ir.turn(role)
-  if role == "instruction" then last.level = "system" end
-  turns[#turns + 1] = last
-  state.results = 0
-  return last
+-- Begins a turn; `state.list` are its blocks until another one begins.
+local function begin_turn(state, role)
+  local list = {}
+  state.turns[#state.turns + 1] = {
+    role = role, blocks = list, level = role == "instruction" and "system" or nil,
+  }
+  state.role, state.list, state.results = role, list, 0
+  return list
 end
 
 -- Results come first in their turn, in their order.
 local function add(state, role, block)
-  local list = turn_of(state, role).blocks
+  local list = state.role == role and state.list or begin_turn(state, role)
   if block.type == "tool_result" and role == "user" then
     state.results = state.results + 1
     if state.results <= #list then return table.insert(list, state.results, block) end
@@ -85,44 +83,44 @@ local function add_block(state, role, native, at)
     end
     return
   end
-  local one, several = blocks.read(native, at, state)
+  local one, several = read(native, at, state)
   if one then
     local kind = one.type
     if role ~= "assistant" and (kind == "thinking" or kind == "redacted_thinking") then
       return state.warn("drop.block", tostring(at), kind)
     end
     add(state, role, one)
+  elseif several then
+    for _, each in ipairs(several) do add(state, role, each) end
   end
-  for _, each in ipairs(several or {}) do add(state, role, each) end
 end
 
 local roles = { user = "user", assistant = "assistant", system = "instruction" }
 
 local function read_message(native, at, state)
-  local role = roles[native.role]
+  local role = type(native) == "table" and roles[native.role]
   if not role then
+    if type(native) ~= "table" or json.is_array(native) then
+      reject.bad(tostring(at), "must be an object")
+    end
     reject.bad(tostring(at) .. ".role", "must be one of 'assistant', 'system', 'user'")
   end
   local content = native.content
   local more = extras(native, MESSAGE)
-  if more then
-    -- Members of the message belong to it alone.
-    local turn = ir.turn(role)
-    if role == "instruction" then turn.level = "system" end
-    state.turns[#state.turns + 1], state.results = turn, 0
-  end
+  -- Members of the message belong to it alone.
+  if more then begin_turn(state, role) end
   if type(content) == "string" then
     add(state, role, { type = "text", text = content })
   else
     local list = fields.list(native, "content", at)
     if not list then reject.bad(tostring(at) .. ".content", "is required") end
-    for i, block in ipairs(list) do
+    for i = 1, #list do
       at[2] = i
-      add_block(state, role, block, at)
+      add_block(state, role, list[i], at)
     end
     at[2] = 0
   end
-  if more then state.turns[#state.turns].extras = more end
+  if more then state.turns[#state.turns].extras, state.role = more, nil end
 end
 
 -- Instructions that nothing precedes are leading ones.
@@ -141,9 +139,6 @@ local function read_messages(body, request, state)
   if not list then reject.bad("messages", "is required") end
   for i, native in ipairs(list) do
     at[1] = i
-    if type(native) ~= "table" or json.is_array(native) then
-      reject.bad(tostring(at), "must be an object")
-    end
     read_message(native, at, state)
   end
   lift_leading(request)
@@ -170,7 +165,7 @@ local function read_tools(body, request)
   local at = blocks.place "tools"
   for i, native in ipairs(fields.list(body, "tools") or {}) do
     at[1] = i
-    if type(native) ~= "table" or json.is_array(native) then
+    if type(native) ~= "table" or native.name == nil and json.is_array(native) then
       reject.bad(tostring(at), "must be an object")
     end
     request.tools[i] = blocks.tool(native, at)

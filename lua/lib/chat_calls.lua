@@ -152,6 +152,16 @@ function M.new(ctx, open, emit, choice)
   end
 
   return {
+    --- The event of a piece that only goes on with the arguments of a call; nil where it does not.
+    go_on = function(index, text)
+      local call = by_index[index]
+      if type(text) ~= "string" or text == "" or not call or not call.announced or call.closed then
+        return nil
+      end
+      last = call
+      call.pieces[#call.pieces + 1] = text
+      return { type = "args_delta", choice = choice, idx = call.idx, text = text }
+    end,
     --- Pieces of one chunk.
     add = function(pieces)
       for i = 1, #pieces do

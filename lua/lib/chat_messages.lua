@@ -89,7 +89,8 @@ local function read_calls(message, path, state, blocks)
   local list = fields.list(message, "tool_calls", path)
   local pending = {}
   if list and list[1] ~= nil then
-    local at = place.of("tool_calls", path)
+    local at = state.calls or place.of("tool_calls", path)
+    state.calls = at
     for i = 1, #list do
       local native = list[i]
       at.at = i - 1
@@ -260,10 +261,11 @@ end
 --- @param list table
 --- @param request IrRequest
 function M.read(list, request)
+  local path = place.of "messages"
   local state = {
     system = request.system, turns = request.turns, pending = nil, answered = nil, results = nil,
+    calls = nil,
   }
-  local path = place.of "messages"
   for i = 1, #list do
     local message = list[i]
     path.at = i - 1

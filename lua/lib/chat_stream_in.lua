@@ -18,22 +18,40 @@ local M = {}
 
 local NOTHING = {}
 
+-- A chunk that has one choice with this delta, whose index is the first result.
+local function pattern(delta)
+  return json.pattern {
+    id = "any", object = "any", created = "any", model = "any", system_fingerprint = "any",
+    service_tier = "any", provider = "any", obfuscation = "any", usage = "null",
+    choices = json.array { {
+      index = 1, logprobs = "null", finish_reason = "null", native_finish_reason = "null",
+      delta = delta,
+    } },
+  }
+end
+
 -- What most chunks are: a piece of text or of thought, and nothing else.
-local PIECE = json.pattern {
-  id = "any", object = "any", created = "any", model = "any", system_fingerprint = "any",
-  service_tier = "any", provider = "any", obfuscation = "any", usage = "null",
-  choices = json.array { {
-    index = 1, logprobs = "null", finish_reason = "null", native_finish_reason = "null",
-    delta = {
-      content = 2, reasoning_content = 3, role = "any", refusal = "null", tool_calls = "null",
-      function_call = "null", reasoning = "null", audio = "null", annotations = "null",
-    },
+local PIECE = pattern {
+  content = 2, reasoning_content = 3, role = "any", refusal = "null", tool_calls = "null",
+  function_call = "null", reasoning = "null", audio = "null", annotations = "null",
+}
+
+-- The other ones: a piece of a call's arguments.
+local ARGUMENTS = pattern {
+  tool_calls = json.array { {
+    index = 2, id = 4, type = "any", ["function"] = { arguments = 3, name = 5 },
   } },
+  content = 6, role = "any", refusal = "null", reasoning_content = "null",
+  function_call = "null", reasoning = "null", audio = "null", annotations = "null",
 }
 
 -- True for text and for nothing at all.
 local function is_text(value)
   return not value or type(value) == "string"
+end
+
+local function is_said(value)
+  return value ~= nil and value ~= ""
 end
 
 -- One choice: the blocks it has open, and what is known of its end.
@@ -197,6 +215,11 @@ local function choice_state(index, ctx, emit)
     return nil
   end
 
+  --- The same for ARGUMENTS.
+  function state.go_on_calling(index, text)
+    return not open_kind and tools and tools.go_on(index, text) or nil
+  end
+
   --- The events of any other PIECE.
   function state.take_piece(text, thought)
     if state.stopped then return end
@@ -265,6 +288,8 @@ end
 --- @return StreamDecoder
 function M.new(ctx)
   local out, started, ended = nil, false, false
+  -- True while chunks are no PIECE: they may be ARGUMENTS.
+  local calling = false
   local choices, order = {}, {}
   local usage, told
 
@@ -355,10 +380,26 @@ function M.new(ctx)
   -- Events of most chunks, which have one each: a stream has thousands of them.
   local single = {}
 
+  -- The event of a chunk that goes on with a call's arguments; nil for any other.
+  local function next_arguments(data)
+    local fine, index, call, text, id, name, content = match(data, ARGUMENTS)
+    local known = fine and choices[index or 0]
+    if not known or is_said(id) or is_said(name) or is_said(content) then return nil end
+    return known.go_on_calling(call, text)
+  end
+
   local function frame(_, data)
     if ended then return NOTHING end
+    if calling then
+      local event = next_arguments(data)
+      if event then
+        single[1] = event
+        return single
+      end
+    end
     local fine, index, text, thought
     if started then fine, index, text, thought = match(data, PIECE) end
+    calling = started and not fine
     local known = fine and choices[index or 0]
     if known and is_text(text) and is_text(thought) then
       local event = known.go_on(text, thought)

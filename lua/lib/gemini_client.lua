@@ -253,19 +253,20 @@ function M.encoder(ctx, wrapped)
   end
 
   function on.text_delta(event)
-    local choice, block = block_of(event)
+    local choice = choice_of(event)
+    local block, answer, text = choice.blocks[event.idx], choice.answer, event.text
     if block then
       -- Citations need to know what was said.
-      block.count = block.count + 1
-      block.pieces[block.count] = event.text
+      local count = block.count + 1
+      block.count, block.pieces[count] = count, text
     end
-    choice.answer.said = true
+    answer.said = true
     if event.logprobs then
-      local list = choice.answer.logprobs or {}
+      local list = answer.logprobs or {}
       table.move(event.logprobs, 1, #event.logprobs, #list + 1, list)
-      choice.answer.logprobs = list
+      answer.logprobs = list
     end
-    text_chunk(choice, event.text)
+    text_chunk(choice, text)
   end
 
   function on.refusal_delta(event)

@@ -1,13 +1,14 @@
 // Feeds the JSON codec: the first byte chooses the flags, the rest is the text.
 //
 // Besides memory errors it looks for broken promises: what was accepted is accepted again after a
-// splice, and what was unquoted is the same after quoting and unquoting.
+// splice, what was unquoted is the same after quoting and unquoting, and the two ways to take a
+// string agree.
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/json.h"
+#include "codec/json_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,6 +52,32 @@ static void try_string(const char *text, size_t len)
     buf_deinit(&twice);
 }
 
+static void try_content(const char *text, size_t len, unsigned flags)
+{
+    struct json_scan one, two;
+    struct json_content content;
+    struct buf scratch, once;
+    bool plain;
+
+    if (len == 0 || text[0] != '"')
+        return;
+    buf_init(&scratch, 4 * len + 64);
+    buf_init(&once, 4 * len + 64);
+    json_scan_init(&one, text, len, flags);
+    json_scan_init(&two, text, len, flags);
+    if (json_scan_string(&one, &plain)) {
+        demand(json_scan_content(&two, &scratch, &content));
+        demand(json_unquote(&once, text, (size_t)(one.at - text)));
+        demand(once.len == content.len && memcmp(once.data, content.at, once.len) == 0);
+        demand(one.broken_utf8 == two.broken_utf8);
+    } else {
+        demand(!json_scan_content(&two, &scratch, &content));
+    }
+    demand(one.at == two.at && one.message == two.message);
+    buf_deinit(&scratch);
+    buf_deinit(&once);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"a", "b"};
@@ -80,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_splice(text, size, second, 1, NULL, valid);
     try_splice(text, size, second, 2, "{}", valid);
     try_string(text, size);
+    try_content(text, size, data[0] & JSON_STRICT_UTF8);
     free(text);
     return 0;
 }

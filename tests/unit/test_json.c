@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "codec/json.h"
+#include "codec/json_scan.h"
 
 // Texts end at a guarded byte: a copy of exact size, so that the sanitizer sees a read too far.
 static char *exact(const char *text, size_t len)
@@ -486,6 +486,65 @@ static void whatever_stands_between_plain_bytes_survives(void **state)
             }
 }
 
+// A string is taken and decoded in one pass, and in two: both agree about each one.
+static void taking_a_string_decodes_it(void **state)
+{
+    static const char *const odd[] = {"\\n",  "\\\"", "\\u00e9", "\xc3\xa9",
+                                      "\xff", "\\x",  "\n",      "\""};
+
+    (void)state;
+    for (size_t i = 0; i < 8 * 8 * 70; i++) {
+        const char *first = odd[i % 8], *second = odd[i / 8 % 8];
+        struct json_scan one, two;
+        struct json_content content;
+        struct buf scratch, once, in;
+        bool plain;
+        char *text;
+
+        buf_init(&in, 1000);
+        buf_init(&scratch, 1000);
+        buf_init(&once, 1000);
+        assert_true(buf_putc(&in, '"'));
+        for (size_t n = 0; n < i / 64; n++)
+            assert_true(buf_putc(&in, 'a'));
+        assert_true(buf_printf(&in, "%sbc%s\"%.*s", first, second, (int)(i % 3) * 10,
+                               "                    "));
+        text = exact(in.data, in.len);
+        json_scan_init(&one, text, in.len, i % 5 ? JSON_STRICT_UTF8 : 0);
+        two = one;
+        if (json_scan_string(&one, &plain)) {
+            assert_true(json_scan_content(&two, &scratch, &content));
+            assert_true(json_unquote(&once, text, (size_t)(one.at - text)));
+            assert_int_equal(content.len, once.len);
+            assert_memory_equal(content.at, once.data, once.len);
+        } else {
+            assert_false(json_scan_content(&two, &scratch, &content));
+        }
+        assert_ptr_equal(one.at, two.at);
+        assert_ptr_equal(one.message, two.message);
+        assert_int_equal(one.broken_utf8, two.broken_utf8);
+        free(text);
+        buf_deinit(&in);
+        buf_deinit(&scratch);
+        buf_deinit(&once);
+    }
+}
+
+static void a_string_too_large_for_its_scratch_is_no_malformed_one(void **state)
+{
+    const char *text = "\"\\n0123456789012345678901234567890123456789\"";
+    struct json_scan s;
+    struct json_content content;
+    struct buf scratch;
+
+    (void)state;
+    buf_init(&scratch, 40);
+    json_scan_init(&s, text, strlen(text), 0);
+    assert_false(json_scan_content(&s, &scratch, &content));
+    assert_null(s.message);
+    buf_deinit(&scratch);
+}
+
 static void a_full_buffer_fails_instead_of_growing(void **state)
 {
     struct buf out;
@@ -626,6 +685,8 @@ int main(void)
         cmocka_unit_test(strings_are_unquoted),
         cmocka_unit_test(text_is_quoted_and_read_back_the_same),
         cmocka_unit_test(whatever_stands_between_plain_bytes_survives),
+        cmocka_unit_test(taking_a_string_decodes_it),
+        cmocka_unit_test(a_string_too_large_for_its_scratch_is_no_malformed_one),
         cmocka_unit_test(a_full_buffer_fails_instead_of_growing),
         cmocka_unit_test(numbers_that_fit_64_bits_are_integers),
         cmocka_unit_test(a_value_is_replaced_in_place),

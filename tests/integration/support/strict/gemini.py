@@ -300,5 +300,8 @@ def check(found, body, request):
         for i, part in enumerate(system["parts"]):
             if found.only(f"systemInstruction.parts[{i}]", part, {"text"}):
                 found.string(f"systemInstruction.parts[{i}].text", part.get("text"))
+    if isinstance(body.get("tools"), dict):
+        # The AI SDK of 2025 gives one alone, which Google takes for a list of one.
+        body["tools"] = [body["tools"]]
     check_tools(found, body, model)
     check_config(found, body, model)

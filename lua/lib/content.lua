@@ -227,7 +227,8 @@ end
 --- @return IrTurn[]
 function M.strip(turns, ctx)
   local kept
-  for index, turn in ipairs(turns) do
+  for index = 1, #turns do
+    local turn = turns[index]
     local stripped = strip_turn(turn, ctx, index)
     if stripped ~= turn and not kept then kept = head(turns, index - 1) end
     if kept then kept[#kept + 1] = stripped end

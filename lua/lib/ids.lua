@@ -49,6 +49,7 @@ end
 --- @return IdMap
 function M.map(_, ctx)
   local client, upstream, replay = ctx.client.dialect, ctx.upstream.dialect, ctx.replay
+  -- Then there is nothing to look up either.
   local takes_all = not replay and limits[ir.base(upstream)] == nil
   local known = {}
   return {

@@ -55,6 +55,7 @@ local function write_tool(state, tool)
 end
 
 local function write_tools(state, request, body)
+  if not request.tools[1] then return false end
   local list = json.array {}
   for _, tool in ipairs(request.tools) do list[#list + 1] = write_tool(state, tool) end
   if list[1] then body.tools = list end
@@ -118,6 +119,7 @@ local function write_limits(state, request, caps, body)
   if request.logprobs and request.logprobs.on then warn("drop.param", "logprobs") end
   if request.output.verbosity then warn("drop.param", "verbosity") end
   if request.output.prediction then warn("drop.param", "prediction") end
+  if not request.stop[1] then return end
   local stops = json.array {}
   for _, stop in ipairs(request.stop) do
     if find(stop, "%S") or state.same then stops[#stops + 1] = stop

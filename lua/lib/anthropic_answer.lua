@@ -132,9 +132,9 @@ function writers.text(block, out, state)
   bind(out, state.wanted, show.bound(block))
   if not block.text or block.text == "" then return end
   local citations
-  for _, citation in ipairs(block.citations or {}) do
-    citations = citations or json.array {}
-    citations[#citations + 1] = show.citation(citation)
+  if block.citations and block.citations[1] then
+    citations = json.array {}
+    for i, citation in ipairs(block.citations) do citations[i] = show.citation(citation) end
   end
   out[#out + 1] = { type = "text", text = block.text, citations = citations }
 end

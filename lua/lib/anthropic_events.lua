@@ -69,7 +69,7 @@ function M.encoder(ctx)
       heads[kind] = head
     end
     foot = foot or '},"index":' .. index .. ',"type":"content_block_delta"}'
-    put("content_block_delta", head .. encode(value) .. foot)
+    out[#out + 1] = { name = "content_block_delta", data = head .. encode(value) .. foot }
   end
 
   local function shut()
@@ -174,16 +174,17 @@ function M.encoder(ctx)
   end
 
   function on.text_delta(event)
-    if not block or event.text == "" then return end
+    local text = event.text
+    if not block or text == "" then return end
     if not block.opened then open_text() end
-    if block.type == "refusal" then facts.refusal = (facts.refusal or "") .. event.text end
-    delta("text_delta", "text", event.text)
+    if block.type == "refusal" then facts.refusal = (facts.refusal or "") .. text end
+    delta("text_delta", "text", text)
   end
   on.refusal_delta = on.text_delta
 
   function on.thinking_delta(event)
     if wanted ~= "full" or not block or event.text == "" then return end
-    open_thinking()
+    if not block.opened then open_thinking() end
     if block.part_due then
       block.part_due = nil
       if block.seen then delta("thinking_delta", "thinking", "\n\n") end
@@ -198,7 +199,7 @@ function M.encoder(ctx)
 
   function on.args_delta(event)
     if not block or block.type ~= "tool_call" or event.text == "" then return end
-    open_call()
+    if not block.opened then open_call() end
     block.seen = block.seen or find(event.text, "%S") ~= nil
     delta("input_json_delta", "partial_json", event.text)
   end

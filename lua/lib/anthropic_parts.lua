@@ -7,8 +7,8 @@ local models = require "models.anthropic"
 local names = require "lib.names"
 local reject = require "lib.reject"
 
-local find, ipairs, lower, pairs, sub, type =
-  string.find, ipairs, string.lower, pairs, string.sub, type
+local find, ipairs, lower, next, pairs, sub, type =
+  string.find, ipairs, string.lower, next, pairs, string.sub, type
 
 local M = {}
 
@@ -44,6 +44,18 @@ local function mark(state, native, cache)
 end
 M.mark = mark
 
+--- Adds what most blocks and tools lack: extras and a cache mark.
+--- @param state table
+--- @param native table
+--- @param block table
+--- @return table native
+local function finish(state, native, block)
+  if block.extras then extend(native, block.extras) end
+  if block.cache then mark(state, native, block.cache) end
+  return native
+end
+M.finish = finish
+
 local function drop(state, block, why)
   state.warn("drop.block", state.path, why or block.type)
   return nil
@@ -53,7 +65,7 @@ local writers = {}
 
 -- A citation of another vendor's search has no key, and one without is refused.
 local function citations(state, block)
-  if not block.citations or not state.same then return nil end
+  if not state.same then return nil end
   local list = json.array {}
   for _, citation in ipairs(block.citations) do list[#list + 1] = citation.loc end
   return list[1] and list or nil
@@ -61,8 +73,11 @@ end
 
 function writers.text(state, block)
   if block.text == "" then return nil end
-  local native = { type = "text", text = block.text, citations = citations(state, block) }
-  return mark(state, extend(native, block.extras), block.cache)
+  local native = {
+    type = "text", text = block.text,
+    citations = block.citations and citations(state, block) or nil,
+  }
+  return finish(state, native, block)
 end
 
 function writers.refusal(_, block)
@@ -189,12 +204,12 @@ function writers.tool_call(state, block)
     type = "tool_use", id = block.id, name = names.full(block.name, block.namespace),
     input = M.input(block, state.warn, state.path), caller = state.same and block.caller or nil,
   }
-  return mark(state, extend(native, block.extras), block.cache)
+  return finish(state, native, block)
 end
 
 local function is_plain(native)
   if type(native) ~= "table" or native.type ~= "text" then return false end
-  for name in pairs(native) do
+  for name in next, native do
     if name ~= "type" and name ~= "text" then return false end
   end
   return true
@@ -226,7 +241,7 @@ function writers.tool_result(state, block)
     type = "tool_result", tool_use_id = block.call_id, is_error = block.is_error and true or nil,
     content = only_text(block.content) or result_content(state, block.content),
   }
-  return mark(state, extend(native, block.extras), block.cache)
+  return finish(state, native, block)
 end
 
 -- Searches that this program wrote for another vendor's cannot go to Anthropic: their keys cannot
@@ -265,14 +280,17 @@ end
 --- @param blocks table[]?
 --- @return table[] list
 function M.list(state, blocks)
-  local list = json.array {}
-  for _, block in ipairs(blocks or {}) do
-    local writer = writers[block.type]
-    local native
-    if writer then native = writer(state, block) else drop(state, block) end
-    list[#list + 1] = native
+  local list, count = {}, 0
+  for i = 1, blocks and #blocks or 0 do
+    local block = blocks[i]
+    local writer = writers[block.type] or drop
+    local native = writer(state, block)
+    if native then
+      count = count + 1
+      list[count] = native
+    end
   end
-  return list
+  return json.array(list)
 end
 
 --- Writes the blocks of an instruction, which can only be text.

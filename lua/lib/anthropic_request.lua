@@ -146,12 +146,15 @@ end
 
 -- Tools kept back are offered to other vendors once the conversation names them.
 local function offer(request, state)
-  for _, tool in ipairs(request.tools) do tool.live = state.offered[tool.name] end
+  local names = state.offered
+  if next(names) ~= nil then
+    for _, tool in ipairs(request.tools) do tool.live = names[tool.name] end
+  end
   if not state.foreign then return end
   for _, tool in ipairs(state.added) do request.tools[#request.tools + 1] = tool end
   local kept = {}
   for _, tool in ipairs(request.tools) do
-    local offered = state.offered[tool.name]
+    local offered = names[tool.name]
     if offered == nil then offered = not tool.defer end
     if offered then
       tool.defer = nil

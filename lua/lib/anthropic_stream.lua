@@ -318,26 +318,29 @@ function M.decoder(ctx)
     ended = true
   end
 
-  -- True when an event was a piece of a block that is open.
+  -- What most events are: the events of a piece of a block that is open; nil for all others.
   local function piece(fine, index, kind, text, thought, args)
     local block = fine and index and open[index]
-    if not block then return false end
-    if kind == "text_delta" and block.kind == "text" and type(text) == "string" then
-      text_delta(block, kind, text)
-    elseif kind == "thinking_delta" and block.kind == "thinking" and type(thought) == "string" then
-      text_delta(block, kind, thought)
-    elseif kind == "input_json_delta" and block.kind == "call" and type(args) == "string" then
-      args_delta(block, args)
-    else
-      return false
+    if not block then return nil end
+    local name, value = kind, nil
+    if kind == "text_delta" then
+      value = block.kind == "text" and text
+    elseif kind == "thinking_delta" then
+      value = block.kind == "thinking" and thought
+    elseif kind == "input_json_delta" then
+      name, value = "args_delta", block.kind == "call" and args
     end
-    return true
+    if type(value) ~= "string" then return nil end
+    if value == "" then return {} end
+    if name == "args_delta" then block.early = "" end
+    return { { type = name, idx = block.idx, text = value } }
   end
 
   local function frame(name, data)
     if ended then return {} end
+    local events = piece(match(data, PIECE))
+    if events then return events end
     out = {}
-    if piece(match(data, PIECE)) then return out end
     local found = decode(data, SHAPE)
     if type(found) ~= "table" then return out end
     local kind = found.type

@@ -51,10 +51,11 @@ local function write_tool(state, tool)
     native.strict, native.input_examples = tool.strict or nil, tool.examples
     if state.same and tool.strict == false then native.strict = false end
   end
-  return parts.mark(state, parts.extend(native, tool.extras), tool.cache)
+  return parts.finish(state, native, tool)
 end
 
 local function write_tools(state, request, body)
+  if not request.tools[1] then return false end
   local list = json.array {}
   for _, tool in ipairs(request.tools) do list[#list + 1] = write_tool(state, tool) end
   if list[1] then body.tools = list end
@@ -105,16 +106,20 @@ local function write_reasoning(reasoning, kind, body, config)
   if level and kind ~= "budget" then config.effort = level == "minimal" and "low" or level end
 end
 
+-- Samplings that the API does not know.
+local UNKNOWN = { "frequency_penalty", "presence_penalty", "seed", "logit_bias" }
+
 local function write_limits(state, request, caps, body)
   body.max_tokens = request.max_output or caps.max_output or MAX_OUTPUT
   local sampling, warn = request.sampling, state.warn
   body.temperature, body.top_p, body.top_k = sampling.temperature, sampling.top_p, sampling.top_k
-  for _, name in ipairs { "frequency_penalty", "presence_penalty", "seed", "logit_bias" } do
+  for _, name in ipairs(UNKNOWN) do
     if sampling[name] ~= nil then warn("drop.param", name) end
   end
   if request.logprobs and request.logprobs.on then warn("drop.param", "logprobs") end
   if request.output.verbosity then warn("drop.param", "verbosity") end
   if request.output.prediction then warn("drop.param", "prediction") end
+  if not request.stop[1] then return end
   local stops = json.array {}
   for _, stop in ipairs(request.stop) do
     if find(stop, "%S") or state.same then stops[#stops + 1] = stop
@@ -176,7 +181,8 @@ end
 local function push(messages, role, content, extras)
   local last = messages[#messages]
   if last and last.role == role and not extras and not last.whole then
-    for _, each in ipairs(content) do last.content[#last.content + 1] = each end
+    local into = last.content
+    for i = 1, #content do into[#into + 1] = content[i] end
     return
   end
   messages[#messages + 1] = {
@@ -242,10 +248,16 @@ local function write_messages(state, request, body)
       role = "user", content = json.array { { type = "text", text = "(continue)" } },
     }
   end
-  for _, message in ipairs(messages) do
+  local first = #list
+  for i = 1, #messages do
+    local message = messages[i]
     local extras = message.extras
-    message.content, message.extras, message.whole = parts.content(message.content), nil, nil
-    list[#list + 1] = parts.extend(message, extras)
+    message.content = parts.content(message.content)
+    if extras then
+      message.extras, message.whole = nil, nil
+      parts.extend(message, extras)
+    end
+    list[first + i] = message
   end
   body.messages = list
 end

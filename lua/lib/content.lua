@@ -7,7 +7,7 @@ local ir = require "lib.ir"
 local reject = require "lib.reject"
 
 local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.sub
-local ipairs, move, type = ipairs, table.move, type
+local ipairs, move, pairs, type = ipairs, table.move, pairs, type
 
 local M = {}
 
@@ -100,7 +100,8 @@ local function fit_result(block, ctx, turn, at)
   local content = block.content
   if type(content) ~= "table" then return block end
   local changed
-  for i, part in ipairs(content) do
+  for i = 1, #content do
+    local part = content[i]
     if media[part.type] then
       local fitted = part
       if part.type == "image" and ctx.caps.tool_result_media == "none" then
@@ -181,12 +182,6 @@ local function with_blocks(turn, blocks)
 end
 M.with_blocks = with_blocks
 
--- What is left of a text: white space matters only when there is nothing else.
-local function fit_text(block)
-  if block.sig or not is_blank(block.text) then return block end
-  return nil
-end
-
 -- What a turn says that has only blanks to say.
 local function only_blank(turn, ctx, index)
   for _, block in ipairs(turn.role ~= "assistant" and turn.blocks or {}) do
@@ -209,12 +204,14 @@ local function strip_turn(turn, ctx, index)
     local kind = block.type
     local fitted = block
     if kind == "text" then
-      fitted = fit_text(block)
+      -- White space matters only when there is nothing else.
+      if not block.sig and not find(block.text, "%S") then fitted = nil end
     elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
       ctx.warn("drop.block", path_of(index, i), kind)
       fitted = nil
-    elseif fit[kind] then
-      fitted = fit[kind](block, ctx, index, i)
+    else
+      local own = fit[kind]
+      if own then fitted = own(block, ctx, index, i) end
     end
     if fitted ~= block and not kept then kept = head(given, i - 1) end
     if kept then kept[#kept + 1] = fitted end
@@ -230,7 +227,8 @@ end
 --- @return IrTurn[]
 function M.strip(turns, ctx)
   local kept
-  for index, turn in ipairs(turns) do
+  for index = 1, #turns do
+    local turn = turns[index]
     local stripped = strip_turn(turn, ctx, index)
     if stripped ~= turn and not kept then kept = head(turns, index - 1) end
     if kept then kept[#kept + 1] = stripped end
@@ -290,9 +288,10 @@ local function move_images(turns)
 end
 
 local function has_assistant_image(turns)
-  for _, turn in ipairs(turns) do
-    if turn.role == "assistant" then
-      for _, block in ipairs(turn.blocks) do if block.type == "image" then return true end end
+  for t = 1, #turns do
+    if turns[t].role == "assistant" then
+      local blocks = turns[t].blocks
+      for i = 1, #blocks do if blocks[i].type == "image" then return true end end
     end
   end
   return false
@@ -309,8 +308,11 @@ local function joins(a, b)
 end
 
 local function has_neighbours(turns)
-  for i = 2, #turns do
-    if joins(turns[i - 1], turns[i]) then return true end
+  local before
+  for i = 1, #turns do
+    local role = turns[i].role
+    if role == before and role ~= "instruction" then return true end
+    before = role
   end
   return false
 end
@@ -353,8 +355,10 @@ end
 function M.instructions(turns, ctx)
   local wrap = ctx.base == "gemini" or not ctx.caps.mid_system
   local lower_level = ctx.base == "chat" and not ctx.caps.developer_role
+  if not wrap and not lower_level then return turns end
   local out
-  for i, turn in ipairs(turns) do
+  for i = 1, #turns do
+    local turn = turns[i]
     if turn.role == "instruction" and (wrap or lower_level and turn.level ~= "system") then
       out = out or head(turns, #turns)
       if wrap then

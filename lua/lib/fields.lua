@@ -29,9 +29,9 @@ end
 --- @return string?
 function M.string(object, name, path)
   local value = object[name]
-  if value == nil or value == null then return nil end
-  if type(value) ~= "string" then wrong(path, name, "a string") end
-  return value
+  if value == nil or type(value) == "string" then return value end
+  if value == null then return nil end
+  wrong(path, name, "a string")
 end
 
 --- @return integer?

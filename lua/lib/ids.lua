@@ -49,9 +49,12 @@ end
 --- @return IdMap
 function M.map(_, ctx)
   local client, upstream, replay = ctx.client.dialect, ctx.upstream.dialect, ctx.replay
+  -- Then there is nothing to look up either.
+  local takes_all = not replay and limits[ir.base(upstream)] == nil
   local known = {}
   return {
     to_upstream = function(id)
+      if takes_all then return id end
       local mapped = known[id]
       if not mapped then
         local original = replay and replay.get("id:" .. id)

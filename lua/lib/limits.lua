@@ -85,6 +85,7 @@ local groups = {
   temperature = "temperature", top_p = "top_p", top_k = "top_k", seed = "seed",
   frequency_penalty = "penalties", presence_penalty = "penalties",
 }
+local MODALITIES = { "image", "audio", "video" }
 local ORDER = { "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed",
   "logit_bias" }
 
@@ -215,7 +216,7 @@ end
 local function fit_modalities(request, ctx)
   if ctx.base == "chat" or ctx.base == "gemini" then return end
   local wanted = request.output.modalities
-  for _, name in ipairs { "image", "audio", "video" } do
+  for _, name in ipairs(MODALITIES) do
     if wanted[name] and not (name == "image" and ctx.base == "responses") then
       ctx.warn("drop.param", "modalities", name)
     end

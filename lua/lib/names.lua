@@ -48,14 +48,22 @@ end
 
 -- Collects what a request names, in its order: the first declaration of a name wins, names of the
 -- history come last.
-local function collect(request, add)
-  for _, tool in ipairs(request.tools) do
-    if tool.kind ~= "server" and not tool.namespace then add(tool) end
+local function collect_tools(tools, add)
+  local spaced = false
+  for i = 1, #tools do
+    local tool = tools[i]
+    if tool.kind ~= "server" then
+      if tool.namespace then spaced = true else add(tool) end
+    end
   end
-  for _, tool in ipairs(request.tools) do
+  if not spaced then return end
+  for _, tool in ipairs(tools) do
     if tool.kind ~= "server" and tool.namespace then add(tool) end
   end
-  for _, turn in ipairs(request.turns) do
+end
+
+local function collect_history(turns, add)
+  for _, turn in ipairs(turns) do
     for _, block in ipairs(turn.blocks) do
       if block.type == "tool_call" then add(block) end
     end
@@ -82,18 +90,31 @@ end
 --- @return NameMap
 function M.map(request, caps)
   local upstream, entries, relaxed = {}, {}, nil
-  collect(request, function(named)
+  -- Until an answer names what is no tool of the request.
+  local history = request.turns
+
+  local function add(named)
     local full = M.full(named.name, named.namespace)
-    if upstream[full] then return end
-    local safe = M.safe(full, caps)
-    upstream[full] = safe
-    if not entries[safe] then
-      entries[safe] = {
-        name = named.name, namespace = named.namespace,
-        kind = named.kind or "function", full = full,
-      }
+    local safe = upstream[full]
+    if not safe then
+      safe = M.safe(full, caps)
+      upstream[full] = safe
     end
-  end)
+    if not entries[safe] then entries[safe] = named end
+  end
+
+  local function entry_of(name)
+    local entry = entries[name]
+    if entry then return entry end
+    if history then
+      collect_history(history, add)
+      history = nil
+    end
+    relaxed = relaxed or loosely(entries)
+    return entries[name] or relaxed[loose(name)]
+  end
+
+  collect_tools(request.tools, add)
   return {
     --- @param full string
     --- @return string
@@ -108,13 +129,9 @@ function M.map(request, caps)
     --- @param name string  the upstream's
     --- @return string name, string? namespace, string? kind  kind nil: not a name of the request
     to_client = function(name)
-      local entry = entries[name]
-      if not entry then
-        relaxed = relaxed or loosely(entries)
-        entry = relaxed[loose(name)]
-      end
+      local entry = entry_of(name)
       if not entry then return name end
-      return entry.name, entry.namespace, entry.kind
+      return entry.name, entry.namespace, entry.kind or "function"
     end,
   }
 end

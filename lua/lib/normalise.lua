@@ -40,9 +40,10 @@ function M.run(original, ctx)
   local turns = content.strip(request.turns, ctx)
   turns = content.place_images(turns, ctx)
   if joins then turns = content.merge(turns) end
+  local merged = turns
   turns = pairing.run(turns, ctx)
   turns = content.instructions(turns, ctx)
-  if joins then turns = content.merge(turns) end
+  if joins and turns ~= merged then turns = content.merge(turns) end
   turns = content.ends(turns, request, ctx)
   local broken
   turns, broken = replaying.run(turns, ctx)

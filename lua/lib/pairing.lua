@@ -200,13 +200,16 @@ end
 -- something has to be mended.
 local function calls_in_order(turn, seen)
   local calls
-  for _, block in ipairs(turn.blocks) do
-    if block.type == "tool_call" then
+  local blocks = turn.blocks
+  for i = 1, #blocks do
+    local block = blocks[i]
+    local kind = block.type
+    if kind == "tool_call" then
       local id = block.id
       if not id or id == "" or seen[id] then return false end
       seen[id] = true
       if calls then calls[#calls + 1] = block else calls = { block } end
-    elseif block.type == "tool_result" then
+    elseif kind == "tool_result" then
       return false
     end
   end
@@ -220,13 +223,12 @@ local function answers_in_order(turn, calls)
   local count = calls and #calls or 0
   for i = 1, count do
     local block, call = blocks[i], calls[i]
-    if not block or block.type ~= "tool_result" or block.call_id ~= call.id
-        or block.name ~= nil and block.name ~= call.name
-        or block.kind ~= nil and block.kind ~= call.kind then
-      return false
-    end
+    if not block or block.type ~= "tool_result" or block.call_id ~= call.id then return false end
+    local name, kind = block.name, block.kind
+    if name ~= nil and name ~= call.name or kind ~= nil and kind ~= call.kind then return false end
     -- The body left it out, so nothing of the client's is changed.
-    block.name, block.kind = call.name, call.kind
+    if name == nil then block.name = call.name end
+    if kind == nil then block.kind = call.kind end
   end
   for i = count + 1, #blocks do
     local kind = blocks[i].type
@@ -238,7 +240,8 @@ end
 -- Whether everything stands where it has to, the usual case: then no turn need be laid out anew.
 local function is_paired(turns)
   local seen, open = {}, nil
-  for _, turn in ipairs(turns) do
+  for t = 1, #turns do
+    local turn = turns[t]
     local role = turn.role
     if role == "user" then
       if not answers_in_order(turn, open) then return false end

@@ -19,6 +19,19 @@ local function next_of(blocks, from, kind)
   return nil
 end
 
+-- Whether every block goes to any target as it is: nothing is signed, thought or without a word.
+local function is_plain(blocks)
+  for i = 1, #blocks do
+    local block = blocks[i]
+    local kind = block.type
+    if block.sig or kind == "thinking" or kind == "redacted_thinking"
+        or kind == "text" and block.text == "" then
+      return false
+    end
+  end
+  return true
+end
+
 -- Carriers give their signatures back to the parts they were taken from.
 local function rebind(blocks)
   local out
@@ -86,7 +99,7 @@ local function without_foreign_sig(block, ctx)
 end
 
 local function has_call(blocks)
-  for _, block in ipairs(blocks) do if block.type == "tool_call" then return true end end
+  for i = 1, #blocks do if blocks[i].type == "tool_call" then return true end end
   return false
 end
 
@@ -108,14 +121,20 @@ local function fit(block, index, ctx)
   return nil
 end
 
-local function assistant_turn(turn, index, ctx)
-  local blocks, kept = rebind(turn.blocks), nil
+-- The blocks as the target takes them; the list itself where it takes all.
+local function fit_blocks(given, index, ctx)
+  if is_plain(given) then return given end
+  local blocks, kept = rebind(given), nil
   for i, block in ipairs(blocks) do
     local fitted = fit(block, index, ctx)
     if fitted ~= block and not kept then kept = content.head(blocks, i - 1) end
     if kept then kept[#kept + 1] = fitted end
   end
-  local out = kept or blocks
+  return kept or blocks
+end
+
+local function assistant_turn(turn, index, ctx)
+  local out = fit_blocks(turn.blocks, index, ctx)
   if ctx.caps.reasoning_required and ctx.base == "chat"
       and has_call(out) and not has_thinking(out) then
     out = table.move(out, 1, #out, 2, { { type = "thinking", text = UNAVAILABLE, form = "raw" } })
@@ -125,9 +144,8 @@ end
 
 local function is_plain_user(turn)
   if turn.role ~= "user" then return false end
-  for _, block in ipairs(turn.blocks) do
-    if block.type == "tool_result" then return false end
-  end
+  local blocks = turn.blocks
+  for i = 1, #blocks do if blocks[i].type == "tool_result" then return false end end
   return true
 end
 
@@ -163,7 +181,9 @@ local function restore_google(turns, ctx)
   local current = true
   for t = #turns, 1, -1 do
     local turn = turns[t]
-    if is_plain_user(turn) then current = false end
+    if current and is_plain_user(turn) then current = false end
+    -- Nothing but the replay store has signatures for the turns before.
+    if not current and not ctx.replay then return end
     if turn.role == "assistant" then turns[t] = signed_turn(turn, current, ctx) end
   end
 end
@@ -187,7 +207,8 @@ end
 --- @return boolean broken  manual thinking is not possible in this request (Anthropic)
 function M.run(turns, ctx)
   local out, gone = {}, false
-  for index, turn in ipairs(turns) do
+  for index = 1, #turns do
+    local turn = turns[index]
     if turn.role == "assistant" then turn = assistant_turn(turn, index, ctx) end
     if #turn.blocks > 0 then out[#out + 1] = turn else gone = true end
   end

@@ -130,7 +130,7 @@ function M.new(ctx)
     show(entry, choice, event, out)
   end
 
-  function on.block_start(event, out)
+  local function on_block_start(event, out)
     local choice, block = choice_of(event), event.block
     local entry = { block = block }
     choice.blocks[event.idx] = entry
@@ -216,8 +216,8 @@ function M.new(ctx)
 
   -- An event of a block; what belongs to a hidden one is left out.
   local function of_block(event, kind, out)
-    local choice = choice_of(event)
-    local entry = choice.blocks[event.idx]
+    local choice = choices[event.choice or 0]
+    local entry = choice and choice.blocks[event.idx]
     if not entry or entry.hidden then return end
     if entry.held then
       if kind ~= "signature" then return end
@@ -235,7 +235,7 @@ function M.new(ctx)
     out = out or {}
     local kind = event.type
     if kind == "block_start" then
-      on.block_start(event, out)
+      on_block_start(event, out)
     elseif event.idx ~= nil then
       of_block(event, kind, out)
     elseif kind == "start" or kind == "stop" then

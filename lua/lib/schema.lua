@@ -13,7 +13,6 @@ local is_object = tree.is_object
 
 local M = {}
 
-local NONE = {}
 local ORDERED = json.shape { order = true }
 --- The schema of a tool without arguments.
 M.EMPTY = assert(json.raw '{"type":"object","properties":{}}')
@@ -24,7 +23,10 @@ local CACHE_BYTES = 1024 * 1024
 local young, old, young_bytes = {}, {}, 0
 
 local function find_in(cache, key, raw)
-  for _, entry in ipairs(cache[key] and cache[key][#raw] or NONE) do
+  local by_length = cache[key]
+  local list = by_length and by_length[#raw]
+  for i = 1, list and #list or 0 do
+    local entry = list[i]
     if entry[1] == raw then return entry end
   end
   return nil

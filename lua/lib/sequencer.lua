@@ -92,10 +92,12 @@ function M.new()
       out[#out + 1] = event
       return out
     end
-    local state = state_of(event.choice or 0)
+    local choice = event.choice or 0
+    local state = choices[choice] or state_of(choice)
     -- Events of blocks that are not open are of no use to anybody.
     if kind ~= "block_start" and not state.open[idx] then return out end
-    note(state, event, kind)
+    -- Nothing is noted of a text.
+    if kind ~= "text_delta" then note(state, event, kind) end
     if state.active == nil and kind == "block_start" then state.active = idx end
     if state.active == idx then
       out[#out + 1] = event

@@ -29,13 +29,12 @@ function M.wrap_input(text)
 end
 
 local function map_call(block, ctx, custom)
-  local full = names.full(block.name, block.namespace)
-  local name, id = ctx.names.to_upstream(full), ctx.ids.to_upstream(block.id)
-  ctx.called[block.id] = name
+  local given, given_id, namespace = block.name, block.id, block.namespace
+  local full = namespace and names.full(given, namespace) or given
+  local name, id = ctx.names.to_upstream(full), ctx.ids.to_upstream(given_id)
+  ctx.called[given_id] = name
   local unwrap = block.kind == "custom" and not custom
-  if name == block.name and id == block.id and not block.namespace and not unwrap then
-    return block
-  end
+  if name == given and id == given_id and not namespace and not unwrap then return block end
   local made = copy(block)
   made.name, made.id, made.namespace = name, id, nil
   if unwrap then
@@ -46,10 +45,10 @@ local function map_call(block, ctx, custom)
 end
 
 local function map_result(block, ctx, custom)
-  local id = ctx.ids.to_upstream(block.call_id)
-  local name = ctx.called[block.call_id] or block.name
-  local kind = block.kind == "custom" and not custom and "function" or block.kind
-  if id == block.call_id and name == block.name and kind == block.kind then return block end
+  local call_id, called_kind = block.call_id, block.kind
+  local id, name = ctx.ids.to_upstream(call_id), ctx.called[call_id] or block.name
+  local kind = called_kind == "custom" and not custom and "function" or called_kind
+  if id == call_id and name == block.name and kind == called_kind then return block end
   local made = copy(block)
   made.call_id, made.name, made.kind = id, name, kind
   return made
@@ -59,10 +58,10 @@ local function map_turn(turn, ctx, custom)
   local given, blocks = turn.blocks, nil
   for i = 1, #given do
     local block = given[i]
-    local mapped = block
-    if block.type == "tool_call" then
+    local kind, mapped = block.type, block
+    if kind == "tool_call" then
       mapped = map_call(block, ctx, custom)
-    elseif block.type == "tool_result" then
+    elseif kind == "tool_result" then
       mapped = map_result(block, ctx, custom)
     end
     if mapped ~= block then
@@ -74,14 +73,17 @@ local function map_turn(turn, ctx, custom)
 end
 
 --- N8.  Sets ctx.names and ctx.ids.
---- @param request IrRequest  a copy with a list of turns of its own
+--- @param request IrRequest  the copy
 --- @param ctx table
 function M.map(request, ctx)
   ctx.names = names.map(request, ctx.caps)
   ctx.ids = ids.map(request, ctx)
   ctx.called = {}
   local custom, turns = takes_custom(ctx), request.turns
-  for i, turn in ipairs(turns) do turns[i] = map_turn(turn, ctx, custom) end
+  -- The map of names looks at the turns as they were.
+  local mapped = {}
+  for i = 1, #turns do mapped[i] = map_turn(turns[i], ctx, custom) end
+  request.turns = mapped
 end
 
 -- --- tools --------------------------------------------------------------------------------------
@@ -115,15 +117,18 @@ local function fit_strict(tool, ctx)
   return schema.is_strict(tool.schema)
 end
 
-local function function_tool(tool, ctx, path, custom)
+local function path_of(index)
+  return "tools[" .. index - 1 .. "]"
+end
+
+local function function_tool(tool, ctx, full, index, custom)
   if tool.kind == "custom" and not custom then
-    tool = as_function(tool, ctx, path)
+    tool = as_function(tool, ctx, path_of(index))
   else
     tool = copy(tool)
   end
-  local full = names.full(tool.name, tool.namespace)
   local name = ctx.names.to_upstream(full)
-  if name ~= full then ctx.warn("renamed", path, name) end
+  if name ~= full then ctx.warn("renamed", path_of(index), name) end
   tool.name, tool.namespace = name, nil
   if tool.kind == "function" then
     local coercions
@@ -155,25 +160,26 @@ local function is_waiting(tool, ctx)
   return tool.defer == true and not tool.live and ctx.base ~= "anthropic"
 end
 
-local function in_order(tools)
-  local list = {}
-  for i, tool in ipairs(tools) do if not tool.namespace then list[#list + 1] = { i, tool } end end
-  for i, tool in ipairs(tools) do if tool.namespace then list[#list + 1] = { i, tool } end end
-  return list
-end
-
--- The first declaration of a name wins, direct ones over those of namespaces.
+-- The first declaration of a name wins, direct ones over those of namespaces.  By flat name, the
+-- tool that wins.
 local function winners(tools)
-  local seen, wins = {}, {}
-  for _, entry in ipairs(in_order(tools)) do
-    local tool = entry[2]
-    if tool.kind == "server" then
-      wins[entry[1]] = true
-    else
-      local full = names.full(tool.name, tool.namespace)
-      if not seen[full] then
-        seen[full], wins[entry[1]] = true, true
+  local wins, spaced = {}, false
+  for i = 1, #tools do
+    local tool = tools[i]
+    if tool.kind ~= "server" then
+      if tool.namespace then
+        spaced = true
+      else
+        local name = tool.name
+        if not wins[name] then wins[name] = i end
       end
+    end
+  end
+  if not spaced then return wins end
+  for i, tool in ipairs(tools) do
+    if tool.kind ~= "server" and tool.namespace then
+      local full = names.full(tool.name, tool.namespace)
+      if not wins[full] then wins[full] = i end
     end
   end
   return wins
@@ -200,20 +206,20 @@ local function fit_tools(request, ctx)
   local custom, wins = takes_custom(ctx), winners(request.tools)
   local functions, servers = {}, {}
   for i, tool in ipairs(request.tools) do
-    local path = "tools[" .. i - 1 .. "]"
-    if tool.kind == "server" then
+    local full = tool.kind ~= "server" and names.full(tool.name, tool.namespace)
+    if not full then
       if has_server_tool(tool, ctx) then
         servers[#servers + 1] = tool
       elseif tool.server and tool.server.tool == "image_gen" and ctx.caps.image_output then
         request.output = with_modalities(request.output, { image = true, text = true })
       else
-        ctx.warn("drop.tool", path, tool.server and tool.server.tool or tool.name)
+        ctx.warn("drop.tool", path_of(i), tool.server and tool.server.tool or tool.name)
         ctx.dropped_server = true
       end
-    elseif not wins[i] then
-      ctx.warn("drop.tool", path, tool.name)
+    elseif wins[full] ~= i then
+      ctx.warn("drop.tool", path_of(i), tool.name)
     elseif not is_waiting(tool, ctx) then
-      functions[#functions + 1] = function_tool(tool, ctx, path, custom)
+      functions[#functions + 1] = function_tool(tool, ctx, full, i, custom)
     end
   end
   ask_for_pictures(request, ctx, servers)

@@ -9,6 +9,8 @@
 #include "codec/json_scan.h"
 #include "script/lua_json_parts.h"
 
+enum { LEVEL_SLOTS = 8 }; // of the stack, for one level of nesting
+
 struct shape {
     bool strict, order;
     bool known, raw; // which user values (1 and 2) are set
@@ -104,7 +106,9 @@ static bool l_decode_literal(struct decoder *d)
 
 // --- containers ----------------------------------------------------------------------------------
 
-static struct frame *open_frame(struct decoder *d, bool array)
+// Makes room on the stack for one level, too: for all levels at once the stack would have to be
+// moved at nearly every call, and back at the next collection.
+static struct frame *l_open_frame(struct decoder *d, bool array)
 {
     struct frame *frame;
 
@@ -112,6 +116,7 @@ static struct frame *open_frame(struct decoder *d, bool array)
         json_scan_fail(&d->scan, d->scan.at, "nested too deeply");
         return NULL;
     }
+    luaL_checkstack(d->L, LEVEL_SLOTS, "json.decode");
     frame = &d->frames[d->depth++];
     *frame = (struct frame){.array = array};
     return frame;
@@ -119,7 +124,7 @@ static struct frame *open_frame(struct decoder *d, bool array)
 
 static bool l_decode_array(struct decoder *d, int known)
 {
-    struct frame *frame = open_frame(d, true);
+    struct frame *frame = l_open_frame(d, true);
     lua_State *L = d->L;
     bool more;
 
@@ -221,7 +226,7 @@ static bool l_note_name(struct decoder *d, int object, struct frame *frame)
 
 static bool l_decode_object(struct decoder *d, int known)
 {
-    struct frame *frame = open_frame(d, false);
+    struct frame *frame = l_open_frame(d, false);
     lua_State *L = d->L;
     int object = lua_gettop(L) + 1;
     bool more;
@@ -437,7 +442,7 @@ int l_json_decode(lua_State *L)
     lua_settop(L, 2);
     if (!lua_isnil(L, 2))
         d.shape = l_shape_from(L, 2); // stays on the stack below everything else
-    luaL_checkstack(L, JSON_DEPTH * 8, "json.decode");
+    luaL_checkstack(L, 2 * LEVEL_SLOTS, "json.decode");
     if (d.shape->known) {
         lua_getiuservalue(L, 3, 1);
         known = lua_gettop(L);

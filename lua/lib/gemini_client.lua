@@ -2,6 +2,7 @@
 ---
 --- Every chunk carries whole parts; only the last one tells why the answer ended.
 
+local fields = require "lib.fields"
 local grounding = require "lib.gemini_grounding"
 local json = require "json"
 local parts = require "lib.gemini_parts"
@@ -12,7 +13,7 @@ local usages = require "lib.usage"
 local write = require "lib.gemini_write"
 
 local concat, format, ipairs, pairs, tostring = table.concat, string.format, ipairs, pairs, tostring
-local encode = json.encode
+local encode, soft = json.encode, fields.soft
 
 local M = {}
 
@@ -124,14 +125,19 @@ local function reason_of(stop, answer)
   return (stops.encode("gemini", stop or { reason = "unknown" }, { refusal = answer.refused }))
 end
 
+-- A token and how probable it was; what an upstream says of it is not trusted.
+local function logprob(entry)
+  return { token = soft.string(entry, "token"), logProbability = soft.number(entry, "logprob") }
+end
+
 local function logprobs_of(list)
   if not list then return nil end
   local chosen, tops = json.array {}, json.array {}
   for i, entry in ipairs(list) do
-    chosen[i] = { token = entry.token, logProbability = entry.logprob }
+    chosen[i] = logprob(entry)
     local candidates = json.array {}
-    for k, other in ipairs(entry.top_logprobs or NOTHING) do
-      candidates[k] = { token = other.token, logProbability = other.logprob }
+    for k, other in ipairs(soft.list(entry, "top_logprobs") or NOTHING) do
+      candidates[k] = logprob(other)
     end
     tops[i] = { candidates = candidates }
   end

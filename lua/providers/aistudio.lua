@@ -48,8 +48,10 @@ end
 --- @param body string
 --- @return string
 function M.prepare(call, candidate, body)
-  body = body_of.without(body, "session_id", "model")
-  if call.same_dialect then body = body_of.fit_contents(body_of.fit_thinking(body, candidate)) end
+  if call.same_dialect then
+    body = body_of.without(body, "session_id", "model")
+    body = body_of.fit_contents(body_of.fit_thinking(body, candidate))
+  end
   if call.operation ~= "count" then return without_refused(body) end
   return body_of.without(body, "tools", "toolConfig", "tool_config", "generationConfig",
     "generation_config", "safetySettings", "safety_settings")

@@ -39,7 +39,8 @@
 
 --- State of one upstream stream, in closures.
 ---@class StreamDecoder
----@field frame fun(name: string, data: string): IrEvent[]  one upstream SSE event
+---@field frame fun(name: string, data: string): IrEvent[]  one upstream SSE event; the list may be
+---  used again by the next call
 ---@field eof fun(): IrEvent[]       the upstream closed; ends with `end` or `error` events
 
 --- State of one client stream, in closures.

@@ -465,6 +465,17 @@ test("gemini: example 5.5, a call without id gets one, its signature is known at
   same(events[3].block.id, "call_u1")
 end)
 
+test("gemini client: log probabilities that are none do no harm", function()
+  for _, list in ipairs { "[7]", '["x"]', "[null]", '[{"token":7,"logprob":"x","top_logprobs":7}]',
+    '[{"token":"a","logprob":-1,"top_logprobs":[7,{"token":"b"}]}]' } do
+    local text = json.decode(list)
+    local response = ir.response()
+    response.choices[1] = ir.choice(0)
+    response.choices[1].blocks[1] = { type = "text", text = "t", logprobs = text }
+    assert(json.decode(gemini.encode_response(response, context())).candidates[1].logprobsResult)
+  end
+end)
+
 test("gemini_cli: example 5.8, the client's stream", function()
   same_frames(frames_of({
     { type = "start", id = "q1", model = "qwen-x", created = 1 },

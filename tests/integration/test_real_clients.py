@@ -1,5 +1,5 @@
 """The programs people use, unchanged, over every kind of upstream: each writes files by its own
-tools and ends with the upstream's last words, in exactly two requests.
+tools and ends with the upstream's last words, in exactly as many requests as it needs.
 
 The number of requests matters: a program that cannot read a stream may quietly ask again without
 one, which looks like success.

@@ -6,6 +6,6 @@ const here = new Set(["localhost", "127.0.0.1", "::1"]);
 
 dns.lookup = (name, ...rest) => {
   if (here.has(name)) return lookup(name, ...rest);
-  const error = Object.assign(new Error(`no way to ${name}`), { code: "ENOTFOUND", syscall: "getaddrinfo" });
-  return process.nextTick(rest.at(-1), error);
+  const error = new Error(`no way to ${name}`);
+  return process.nextTick(rest.at(-1), Object.assign(error, { code: "ENOTFOUND" }));
 };

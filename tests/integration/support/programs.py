@@ -18,6 +18,8 @@ MODULES, README = ROOT / "build" / "clients" / "node_modules", ROOT / "README.md
 SECONDS = 120
 OFFLINE = pathlib.Path(__file__).parents[1] / "js" / "offline.cjs"
 DESK = pathlib.Path(__file__).with_name("desk.py")
+# They ask a proxy even for what is on this machine.
+NO_NO_PROXY = {"gemini-cli-era", "qwen-code-era"}
 TASK = "Write the file greeting.txt as you were told, with your own tool, then say that it is done."
 
 
@@ -29,10 +31,6 @@ class Finished:
 
     def __str__(self):
         return f"exit code {self.code}\n--- stdout\n{self.out[-3000:]}\n--- stderr\n{self.err[-3000:]}"
-
-# They ask a proxy even for what is on this machine.
-NO_NO_PROXY = {"gemini-cli-era", "qwen-code-era"}
-
 
 def environment(home, **extra):
     """Nothing of this machine but PATH: no keys, no settings, no route to the world."""
@@ -60,9 +58,9 @@ def finish(package, arguments, folder, env):
     """Runs to the end, with everything that the program started in a group of its own."""
     if package in NO_NO_PROXY:
         env = offline(env)
-    process = subprocess.Popen([*entry(package), *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL, text=True,
-                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               start_new_session=True)
+    process = subprocess.Popen([*entry(package), *arguments], cwd=folder, env=env, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, errors="replace", start_new_session=True)
     try:
         out, err = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:

@@ -56,6 +56,16 @@ local function answer_of(ctx, whole)
     sequence = sequence + 1
   end
 
+  -- The same for a piece of text, of which a stream has thousands: what stands around it is made
+  -- once, the number comes behind `foot`.
+  local emit_piece = whole and silent or function(kind, head, text, foot)
+    count = count + 1
+    frames[count] = {
+      name = kind, data = head .. encode(text) .. foot .. sequence .. ',"type":"' .. kind .. '"}',
+    }
+    sequence = sequence + 1
+  end
+
   local emit_response = whole and silent or function(kind)
     emit(kind, '"response":' .. response.text())
   end
@@ -110,8 +120,8 @@ local function answer_of(ctx, whole)
   -- of a call, a search for its hits).
   local w = {
     ctx = ctx, on = on, begin = begin, finish = finish, is_codex = is_codex,
-    carriers = wants_carriers(request), emit = emit, item_id = item_id, open_item = open_item,
-    close_item = close_item, place = place, refused = false,
+    carriers = wants_carriers(request), emit = emit, emit_piece = emit_piece, item_id = item_id,
+    open_item = open_item, close_item = close_item, place = place, refused = false,
   }
 
   function w.release()
@@ -121,7 +131,12 @@ local function answer_of(ctx, whole)
   end
 
   texts.install(w)
-  calls.install(w)
+
+  -- How blocks of a type begin.  Many answers are nothing but text, and need no more.
+  local function beginning(kind)
+    if not begin[kind] and not w.close_call then calls.install(w) end
+    return begin[kind]
+  end
 
   -- The end.
 
@@ -207,7 +222,7 @@ local function answer_of(ctx, whole)
     blocks[event.idx + 1] = state
     -- Its signature goes before it, so the message before it ends first.
     w.bind(block)
-    local open = begin[block.type]
+    local open = beginning(block.type)
     if open then open(state) else ctx.warn("drop.block", "output", block.type) end
   end
 

@@ -10,14 +10,15 @@ local array, len = json.array, utf8.len
 local M = {}
 
 local EMPTY = array {}
+local PIECE_FOOT = ',"logprobs":[],"sequence_number":'
 local NO_SUMMARY = { type = "summary_text", text = "" }
 
 --- Adds what writes them to the state of a stream.
 --- @param w table  see lib.responses_encode
 function M.install(w)
   local on, begin, finish = w.on, w.begin, w.finish
-  local emit, item_id, open_item, close_item, place =
-    w.emit, w.item_id, w.open_item, w.close_item, w.place
+  local emit, emit_piece, item_id, open_item, close_item, place =
+    w.emit, w.emit_piece, w.item_id, w.open_item, w.close_item, w.place
   local message
 
   -- Messages: texts and refusals in a row are parts of one.
@@ -67,7 +68,10 @@ function M.install(w)
     if list[1] then close_part(list[#list]) end
     local part = { kind = kind, at = #list, pieces = {} }
     local at = place(message.item, message.index)
-    part.place = at and '"content_index":' .. part.at .. "," .. at
+    if at then
+      part.place = '"content_index":' .. part.at .. "," .. at
+      part.head = "{" .. part.place .. ',"delta":'
+    end
     list[#list + 1] = part
     emit("response.content_part.added", part.place, "part", part_value(part, ""))
     if kind == "refusal" then w.refused = true end
@@ -104,8 +108,10 @@ function M.install(w)
     if part.kind == "refusal" and not w.is_codex then
       return emit("response.refusal.delta", part.place, "delta", text)
     end
-    emit("response.output_text.delta", part.place, "delta", text, "logprobs",
-      logprobs and array(logprobs) or EMPTY)
+    if not logprobs then
+      return emit_piece("response.output_text.delta", part.head, text, PIECE_FOOT)
+    end
+    emit("response.output_text.delta", part.place, "delta", text, "logprobs", array(logprobs))
   end
   on.refusal_delta = on.text_delta
 

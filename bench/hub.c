@@ -1,15 +1,8 @@
 // hub.c - runs bench/hub.lua: the translation hub alone, timed, or counted function by function.
-//
-// The host knows `json`, `crypto` and `sse` of the program and nothing else, as the Lua specs' does.
 
-#include <lauxlib.h>
-#include <lualib.h>
-#include <stdio.h>
 #include <time.h>
 
-#include "script/modules.h"
-#include "script/state.h"
-#include "script/task.h"
+#include "../tests/lua/bare.h"
 
 // A prime, so that no loop of scripts keeps in step with it.
 enum { SAMPLE_EVERY = 97, FRAMES_MAX = 60 };
@@ -54,7 +47,7 @@ static void l_sample(lua_State *L, lua_Debug *ar)
     lua_pop(L, 1);
 }
 
-// count(function, times) -> {samples = n, own = {place = n}, below = {place = n}}
+// profile(function, times) -> {samples = n, own = {place = n}, below = {place = n}}
 static int l_profile(lua_State *L)
 {
     lua_Integer times = luaL_checkinteger(L, 2);
@@ -86,45 +79,14 @@ static int l_clock(lua_State *L)
     return 1;
 }
 
-static void l_open(lua_State *L, char **argv)
-{
-    luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_json);
-    lua_setfield(L, -2, "json");
-    lua_pushcfunction(L, luaopen_crypto);
-    lua_setfield(L, -2, "crypto");
-    lua_pushcfunction(L, luaopen_sse);
-    lua_setfield(L, -2, "sse");
-    lua_pop(L, 1);
-    lua_register(L, "profile", l_profile);
-    lua_register(L, "clock", l_clock);
-    lua_newtable(L);
-    for (int i = 1; argv[i]; i++) {
-        lua_pushstring(L, argv[i]);
-        lua_rawseti(L, -2, i);
-    }
-    lua_setglobal(L, "arg");
-}
-
 int main(int argc, char **argv)
 {
-    // What `crypto` asks its task for: a buffer.
-    struct script_state state = {0};
-    struct task task = {.state = &state};
-    lua_State *L = luaL_newstate();
-    int failed;
+    struct bare bare;
 
     (void)argc;
-    if (!L)
+    if (!bare_open(&bare, argv))
         return 1;
-    buf_init(&state.scratch, 64 << 20);
-    *(struct task **)lua_getextraspace(L) = &task;
-    l_open(L, argv);
-    failed = luaL_dofile(L, "bench/hub.lua");
-    if (failed)
-        fprintf(stderr, "%s\n", lua_tostring(L, -1));
-    lua_close(L);
-    buf_deinit(&state.scratch);
-    return failed ? 1 : 0;
+    lua_register(bare.L, "profile", l_profile);
+    lua_register(bare.L, "clock", l_clock);
+    return bare_run(&bare, "bench/hub.lua");
 }

@@ -5,6 +5,7 @@ local fields = require "lib.fields"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
+local members = require "lib.anthropic_members"
 local models = require "models.anthropic"
 local parts = require "lib.anthropic_parts"
 local problems = require "lib.problems"
@@ -63,7 +64,7 @@ local function server_call(native)
     type = "server_call", id = soft.string(native, "id") or "", input = input, status = "completed",
     tool = native.type == "mcp_tool_use" and "mcp"
       or models.called[soft.string(native, "name") or ""] or "tool_search",
-    extras = blocks.extras(native, SERVER_CALL),
+    extras = members.extras(native, SERVER_CALL),
   }
 end
 readers.server_tool_use, readers.mcp_tool_use = server_call, server_call

@@ -5,33 +5,29 @@
 local fields = require "lib.fields"
 local ids = require "lib.ids"
 local json = require "json"
+local members = require "lib.anthropic_members"
 local models = require "models.anthropic"
 local reject = require "lib.reject"
 local signatures = require "lib.signatures"
+local tools = require "lib.anthropic_tools"
 
-local concat, find, next, sub, type = table.concat, string.find, next, string.sub, type
+local concat, ipairs, tostring, type = table.concat, ipairs, tostring, type
 local is_array, null = json.is_array, json.null
+local cache, extras = members.cache, members.extras
 
 local M = {}
-
--- Members of tools; what is not named stays raw.
-local tool = {
-  "type", "name", "description", "strict", "cache_control", "defer_loading", "max_uses",
-  "allowed_domains", "blocked_domains", "user_location", input_schema = "raw",
-  input_examples = "raw",
-}
 
 -- Members of blocks of all types.
 local block = {
   "type", "text", "thinking", "signature", "data", "id", "name", "tool_use_id", "is_error", "title",
   "context", "cache_control", "citations", "tool_name", "url", "encrypted_content", "page_age",
-  input = "raw", tool = { "type", "name", "tool_name", definition = tool },
+  input = "raw", tool = { "type", "name", "tool_name", definition = tools.SHAPE },
   source = { "type", "media_type", "data", "url", "file_id" },
 }
 block.content = block
 block.source.content = block
 
-M.BLOCK, M.TOOL = block, tool
+M.BLOCK = block
 
 --- Where a block stands, as a value that is words only when they are asked for.
 local Place = {}
@@ -59,38 +55,6 @@ local function known(...)
   for _, name in ipairs { ... } do set[name] = true end
   return set
 end
-
---- What the neutral form has no field for.
---- @param native table
---- @param names table<string, boolean>
---- @return table? extras
-local function extras(native, names)
-  local found
-  for name, value in next, native do
-    if not names[name] then
-      found = found or {}
-      found[name] = value
-    end
-  end
-  return found and { anthropic = found } or nil
-end
-M.extras = extras
-
-local CACHE = { type = true, ttl = true }
-
---- Reads a cache mark.
---- @param native table
---- @param at any
---- @return table? cache
-local function cache(native, at)
-  if native.cache_control == nil then return nil end
-  local value = fields.object(native, "cache_control", at)
-  if not value then return nil end
-  return {
-    kind = "ephemeral", ttl = fields.string(value, "ttl", at), extras = extras(value, CACHE),
-  }
-end
-M.cache = cache
 
 local TEXT = known("text", "citations")
 local THINKING = known("thinking", "signature")
@@ -377,7 +341,7 @@ function readers.tool_addition(native, at, state)
   local value = fields.soft.object(native, "tool")
   local definition = value and fields.soft.object(value, "definition")
   if not definition then return change(native, state, reference_name(native), true) end
-  local added = M.tool(definition, at)
+  local added = tools.read(definition, at)
   if state.foreign then state.added[#state.added + 1] = added end
   return change(native, state, added.name, true)
 end
@@ -435,73 +399,6 @@ function M.list(owner, name, at, state)
     end
   end
   at[depth] = 0
-  return found
-end
-
-local FUNCTION = {
-  type = true, cache_control = true, name = true, description = true, input_schema = true,
-  strict = true, defer_loading = true, input_examples = true,
-}
-local SERVER_TOOL = { name = true, cache_control = true, defer_loading = true }
-
-local function search_config(native)
-  local soft = fields.soft
-  local location = soft.object(native, "user_location")
-  return {
-    allowed = soft.list(native, "allowed_domains"), blocked = soft.list(native, "blocked_domains"),
-    max_uses = soft.integer(native, "max_uses"),
-    location = location and {
-      city = soft.string(location, "city"), country = soft.string(location, "country"),
-      region = soft.string(location, "region"), timezone = soft.string(location, "timezone"),
-    },
-  }
-end
-
--- A versioned tool of Anthropic's: one its servers run, or one that clients run and that has
--- a schema known to everybody.
-local function own_tool(native, kind, name)
-  for _, row in ipairs(models.tools) do
-    if sub(kind, 1, #row.prefix) == row.prefix then
-      local found = { name = name or kind, extras = extras(native, SERVER_TOOL) }
-      if row.server then
-        found.kind, found.server = "server", { tool = row.server, config = search_config(native) }
-      else
-        found.kind, found.description = "function", row.like.description
-        found.schema = json.raw(json.encode(row.like.schema))
-      end
-      return found
-    end
-  end
-  return {
-    kind = "server", name = name or kind, server = { tool = kind, config = {} },
-    extras = extras(native, SERVER_TOOL),
-  }
-end
-
---- Reads the declaration of a tool.
---- @param native table
---- @param at any
---- @return IrTool
-function M.tool(native, at)
-  local kind, name, about = native.type, native.name, native.description
-  if kind ~= nil then kind = fields.string(native, "type", at) end
-  if type(name) ~= "string" then name = fields.string(native, "name", at) end
-  local found
-  if kind and kind ~= "custom" then
-    found = own_tool(native, kind, name)
-  else
-    if not name or not find(name, "%S") then reject.bad(tostring(at) .. ".name", "is required") end
-    local schema, examples, strict = native.input_schema, native.input_examples, native.strict
-    if type(about) ~= "string" then about = fields.string(native, "description", at) end
-    if strict ~= nil then strict = fields.boolean(native, "strict", at) end
-    found = {
-      kind = "function", name = name, description = about, strict = strict,
-      schema = schema ~= null and schema or nil, examples = examples ~= null and examples or nil,
-      extras = extras(native, FUNCTION),
-    }
-  end
-  if native.defer_loading ~= nil then found.defer = fields.boolean(native, "defer_loading", at) end
-  if native.cache_control ~= nil then found.cache = cache(native, at) end
   return found
 end
 

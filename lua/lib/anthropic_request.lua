@@ -4,12 +4,14 @@ local blocks = require "lib.anthropic_blocks"
 local fields = require "lib.fields"
 local ir = require "lib.ir"
 local json = require "json"
+local members = require "lib.anthropic_members"
 local reject = require "lib.reject"
 local thinking = require "lib.thinking"
+local tools = require "lib.anthropic_tools"
 
 local ipairs, match, pairs, sub, type = ipairs, string.match, pairs, string.sub, type
 local null = json.null
-local extras, read = blocks.extras, blocks.read
+local extras, read = members.extras, blocks.read
 
 local M = {}
 
@@ -22,7 +24,7 @@ local SHAPE = json.shape {
     "metadata", "tool_choice", "service_tier", "speed", "cache_control", "inference_geo",
     system = blocks.BLOCK,
     messages = { "role", content = blocks.BLOCK },
-    tools = blocks.TOOL,
+    tools = tools.SHAPE,
     output_config = { "effort", format = { "type", "name" } },
     output_format = { "type", "name" },
   },
@@ -171,7 +173,7 @@ local function read_tools(body, request)
     if type(native) ~= "table" or native.name == nil and json.is_array(native) then
       reject.bad(tostring(at), "must be an object")
     end
-    request.tools[i] = blocks.tool(native, at)
+    request.tools[i] = tools.read(native, at)
   end
 end
 
@@ -287,7 +289,7 @@ local function read_service(body, request, config, own)
   request.service.tier = fields.string(body, "service_tier")
   request.service.speed = fields.string(body, "speed")
   request.service.region = fields.string(body, "inference_geo")
-  local cache = blocks.cache(body, "")
+  local cache = members.cache(body, "")
   if cache then request.cache.auto, request.cache.ttl = true, cache.ttl end
   local more = config and extras(config, CONFIG)
   if more then own.output_config = more.anthropic end

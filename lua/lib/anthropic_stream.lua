@@ -8,6 +8,7 @@ local fields = require "lib.fields"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
+local members = require "lib.anthropic_members"
 local models = require "models.anthropic"
 local problems = require "lib.problems"
 local signatures = require "lib.signatures"
@@ -87,7 +88,7 @@ local function server_call(native)
   return {
     type = "server_call", id = string_of(native, "id") or "",
     tool = native.type == "mcp_tool_use" and "mcp" or models.called[name] or "tool_search",
-    input = json.raw "{}", status = "in_progress", extras = blocks.extras(native, SERVER_CALL),
+    input = json.raw "{}", status = "in_progress", extras = members.extras(native, SERVER_CALL),
   }, "server"
 end
 skeletons.server_tool_use, skeletons.mcp_tool_use = server_call, server_call

@@ -11,8 +11,8 @@ local reasoning = require "lib.chat_reasoning"
 local reject = require "lib.reject"
 local signatures = require "lib.signatures"
 
-local find, is_array, null, tostring, type = string.find, json.is_array, json.null, tostring, type
-local soft = fields.soft
+local find, null, type = string.find, json.null, type
+local element, soft = place.element, fields.soft
 
 local M = {}
 
@@ -92,12 +92,7 @@ local function read_calls(message, path, state, blocks)
     local at = state.calls or place.of("tool_calls", path)
     state.calls = at
     for i = 1, #list do
-      local native = list[i]
-      at.at = i - 1
-      if type(native) ~= "table" or is_array(native) then
-        reject.bad(tostring(at), "must be an object")
-      end
-      local block = read_call(native, at, state, blocks)
+      local block = read_call(element(at, list, i), at, state, blocks)
       blocks[#blocks + 1] = block
       pending[i] = block
     end
@@ -267,11 +262,7 @@ function M.read(list, request)
     calls = nil,
   }
   for i = 1, #list do
-    local message = list[i]
-    path.at = i - 1
-    if type(message) ~= "table" or is_array(message) then
-      reject.bad(tostring(path), "must be an object")
-    end
+    local message = element(path, list, i)
     local read = on[message.role]
     if not read then
       fields.enum(message, "role", path, on)

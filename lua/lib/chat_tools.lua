@@ -6,8 +6,8 @@ local parts = require "lib.chat_parts"
 local place = require "lib.place"
 local reject = require "lib.reject"
 
-local find, ipairs, is_array, is_raw, null, tostring, type =
-  string.find, ipairs, json.is_array, json.is_raw, json.null, tostring, type
+local find, ipairs, is_array, is_raw, null, type =
+  string.find, ipairs, json.is_array, json.is_raw, json.null, type
 local json_type = json.type
 local soft = fields.soft
 
@@ -155,12 +155,7 @@ end
 local function read_list(list, name, read, tools)
   local path = place.of(name)
   for i = 1, #list do
-    local native = list[i]
-    path.at = i - 1
-    if type(native) ~= "table" or is_array(native) then
-      reject.bad(tostring(path), "must be an object")
-    end
-    tools[#tools + 1] = read(native, path)
+    tools[#tools + 1] = read(place.element(path, list, i), path)
   end
 end
 

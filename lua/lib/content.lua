@@ -205,7 +205,7 @@ local function strip_turn(turn, ctx, index)
     local fitted = block
     if kind == "text" then
       -- White space matters only when there is nothing else.
-      if not block.sig and not find(block.text, "%S") then fitted = nil end
+      if not block.sig and is_blank(block.text) then fitted = nil end
     elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
       ctx.warn("drop.block", path_of(index, i), kind)
       fitted = nil

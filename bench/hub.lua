@@ -1,18 +1,20 @@
 -- The hub alone, without any network: microseconds a call, or which function takes the VM's time.
 --
---     build/release/bench/bench_hub CLIENT UPSTREAM request|whole|stream FILE [TIMES] [profile]
+--     build/release/bench/bench_hub CLIENT UPSTREAM STAGE FILE [TIMES] [profile|memory]
 --
--- FILE is a request in the client's dialect, or an answer or stream in the upstream's.  Called by
--- bench/hub.c, which gives `clock` and `profile`.
+-- FILE is a request in the client's dialect (STAGE `request`, or only `decode`, `normalise` or
+-- `encode` of it), or an answer (`whole`) or `stream` in the upstream's.  Called by bench/hub.c,
+-- which gives `clock`, `profile` and `memory`.
 
 package.path = "lua/?.lua"
 
 local hub = require "lib.hub"
+local normalise = require "lib.normalise"
 local sse = require "sse"
 
 local client, upstream, stage, file, times, how = table.unpack(arg)
 if not file then
-  error("usage: bench_hub CLIENT UPSTREAM request|whole|stream FILE [TIMES] [profile]", 0)
+  error("usage: bench_hub CLIENT UPSTREAM STAGE FILE [TIMES] [profile|memory]", 0)
 end
 
 local PROVIDERS = {
@@ -48,6 +50,28 @@ function stages.request()
   return function() return assert(hub.request(text, context())) end
 end
 
+local function decoded(ctx)
+  local request = ctx.of_client.decode_request(text, ctx)
+  ctx.request = request
+  return request
+end
+
+function stages.decode()
+  return function() return decoded(context()) end
+end
+
+function stages.normalise()
+  local ctx = context()
+  local request = decoded(ctx)
+  return function() return normalise.run(request, ctx) end
+end
+
+function stages.encode()
+  local ctx = context()
+  local request = normalise.run(decoded(ctx), ctx)
+  return function() return ctx.of_upstream.encode_request(request, ctx) end
+end
+
 function stages.whole()
   return function() return assert(hub.whole(text, context())) end
 end
@@ -68,25 +92,39 @@ local work = assert(stages[stage], "no such stage")()
 times = tonumber(times) or 1000
 for _ = 1, 20 do work() end
 
-if how ~= "profile" then
+if not how then
   local begun = clock()
   for _ = 1, times do work() end
   print(("%.1f us"):format((clock() - begun) * 1e6 / times))
   return
 end
 
-local counts = profile(work, times)
-
-local function show(title, found)
+-- The places with the largest figures.
+local function show(title, found, form)
   local places = {}
   for place in pairs(found) do places[#places + 1] = place end
-  table.sort(places, function(a, b) return found[a] > found[b] end)
+  table.sort(places, function(a, b)
+    if found[a] ~= found[b] then return found[a] > found[b] end
+    return a < b
+  end)
   print(title)
-  for i = 1, math.min(#places, 40) do
-    print(("%6.1f %%  %s"):format(100 * found[places[i]] / counts.samples, places[i]))
+  for i = 1, math.min(#places, 40) do print(form(found[places[i]], places[i])) end
+end
+
+if how == "memory" then
+  for kind, found in pairs(memory(work)) do
+    local sum = 0
+    for _, count in pairs(found) do sum = sum + count end
+    show(kind .. ": " .. sum, found, function(count, place) return ("%6d  %s"):format(count, place) end)
   end
+  return
+end
+
+local counts = profile(work, times)
+local function percent(count, place)
+  return ("%6.1f %%  %s"):format(100 * count / counts.samples, place)
 end
 
 for place, n in pairs(counts.own) do counts.below[place] = (counts.below[place] or 0) + n end
-show("in the function itself", counts.own)
-show("with what it calls", counts.below)
+show("in the function itself", counts.own, percent)
+show("with what it calls", counts.below, percent)

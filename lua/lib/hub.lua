@@ -100,8 +100,10 @@ local function translate_request(body, ctx)
   ctx.request = ctx.of_client.decode_request(body, ctx)
   -- Another candidate may be tried with the same context: nothing of an earlier one stays.
   ctx.coercions, ctx.emulation, ctx.names, ctx.ids = nil, nil, nil, nil
-  ctx.normalised = normalise.run(ctx.request, ctx)
-  return ctx.of_upstream.encode_request(ctx.normalised, ctx)
+  local encoded = ctx.of_upstream.encode_request(normalise.run(ctx.request, ctx), ctx)
+  -- An answer can take minutes, and no one asks for the conversation again.
+  ctx.request.turns = {}
+  return encoded
 end
 
 --- Translates a client's body for the upstream.

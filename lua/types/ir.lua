@@ -128,7 +128,8 @@
 --   encode_response, encode_stream
 --                    get the client's: the hub's filter lib.restore put back names, namespaces,
 --                    kinds, ids, unwrapped emulated custom calls and coerced arguments in between
---   ctx.request      stays the client's request as decoded
+--   ctx.request      stays the client's request as decoded, but for its turns: they go once the
+--                    upstream's request is made
 
 -- lua/lib modules of the hub, each rule in one place:
 --   lib.reject      reject.bad(path, message), reject.json(problem), reject.upstream(message),

@@ -18,11 +18,10 @@ struct bare {
     struct task task;
 };
 
-// Opens the state; `arg` gets the program's arguments.  False without memory.
-static inline bool bare_open(struct bare *b, char **argv)
+// Sets up a new state, which bare_run() will close; `arg` gets the program's arguments.  False
+// without one.
+static inline bool bare_open(struct bare *b, lua_State *L, char **argv)
 {
-    lua_State *L = luaL_newstate();
-
     *b = (struct bare){.L = L, .task.state = &b->state};
     if (!L)
         return false;

@@ -7,5 +7,5 @@ int main(int argc, char **argv)
     struct bare bare;
 
     (void)argc;
-    return bare_open(&bare, argv) ? bare_run(&bare, "tests/lua/run.lua") : 1;
+    return bare_open(&bare, luaL_newstate(), argv) ? bare_run(&bare, "tests/lua/run.lua") : 1;
 }

@@ -209,31 +209,34 @@ function M.read_whole(candidate, response)
   return text, nil, model, whole
 end
 
---- The next event of a stream with JSON in it, keep-alives told meanwhile.
+--- The events of a stream with JSON in it, keep-alives told meanwhile: a function that waits for the
+--- next one and gives what it is ("event", "end", "done" or "broken"), its name or the error, and its
+--- data.
 --- @param call Call
 --- @param response Response
 --- @param unchecked boolean?  the caller passes over what is not JSON by itself
---- @return "event"|"end"|"done"|"broken" kind
---- @return string|HttpError|nil name
---- @return string? data
-function M.next_event(call, response, unchecked)
-  while true do
-    local kind, name, data = response:next_event(call.keepalive)
-    if kind == "idle" then
-      M.keep_alive(call)
-    elseif kind ~= "event" then
-      return kind, name
-    elseif data == "[DONE]" then
-      return "done"
-    elseif unchecked or chat.is_object(data) then
-      return kind, name, data
+--- @return fun(): string, string|HttpError|nil, string?
+function M.events(call, response, unchecked)
+  local next_event, seconds = response.next_event, call.keepalive
+  return function()
+    while true do
+      local kind, name, data = next_event(response, seconds)
+      if kind == "idle" then
+        M.keep_alive(call)
+      elseif kind ~= "event" then
+        return kind, name
+      elseif data == "[DONE]" then
+        return "done"
+      elseif unchecked or chat.is_object(data) then
+        return kind, name, data
+      end
+      -- Frames that are not JSON are skipped.
     end
-    -- Frames that are not JSON are skipped.
   end
 end
 
 --- The problem of a stream that ended too early.
---- @param kind string  what next_event() said
+--- @param kind string  what events() said
 --- @param detail any
 --- @param begun boolean  events were read before
 --- @param base string  dialect of the upstream

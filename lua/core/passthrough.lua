@@ -83,8 +83,9 @@ end
 -- about the answer is held back, as name and data in turn.
 local function first_event(call, candidate, response)
   local base, held = call.base, nil
+  local next_event = attempt.events(call, response)
   while true do
-    local kind, name, data = attempt.next_event(call, response)
+    local kind, name, data = next_event()
     if kind ~= "event" then return attempt.cut_short(kind, name, false, base) end
     local problem = dialects.problem(base, name, attempt.inside(candidate, data))
     if problem then return problem end

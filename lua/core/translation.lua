@@ -14,7 +14,8 @@ local replays = require "core.replays"
 local timer = require "timer"
 local warnings = require "lib.warnings"
 
-local floor = math.floor
+local concat, floor = table.concat, math.floor
+local problem_of = dialects.problem
 
 local M = {}
 
@@ -94,12 +95,13 @@ end
 -- upstream ends it, the second result tells how: it counts unless the answer turns out to be whole.
 local function read(call, response, take)
   local candidate, begun = call.candidate, false
-  local base = candidate.provider.dialect
+  local base, wrapped = candidate.provider.dialect, candidate.provider.envelope
+  local next_event = attempt.events(call, response, true)
   while true do
-    local kind, name, data = attempt.next_event(call, response, true)
+    local kind, name, data = next_event()
     if kind == "event" then
-      data = attempt.inside(candidate, data)
-      local problem = dialects.problem(base, name, data)
+      if wrapped then data = attempt.inside(candidate, data) end
+      local problem = problem_of(base, name, data)
       if problem then return problem end
       begun = true
       local done
@@ -165,34 +167,47 @@ function M.fetch(call, candidate)
   return text
 end
 
--- Writes frames; the first ones commit the head.
-local function send(call, frames, response, ctx)
-  if #frames == 0 then return end
-  local client, framing, convert = call.client, call.framing, call.convert
-  local parts, count = {}, 0
+-- The bytes of frames, and how many they are.  Nearly all come alone.
+local function bytes_of(call, frames)
+  local framing, convert = call.framing, call.convert
+  local bytes, parts, count = nil, nil, 0
   for i = 1, #frames do
-    local frame = frames[i]
-    local data = frame.data
-    if data ~= "[DONE]" then
-      if convert then data = convert(data) end
-      if data then
-        count = count + 1
-        parts[count] = framing:frame(frame.name, data)
+    local name, data = frames[i].name, frames[i].data
+    if data ~= "[DONE]" and convert then data = convert(data) end
+    if data and data ~= "[DONE]" then
+      local part = framing:frame(name, data)
+      count = count + 1
+      if count == 1 then
+        bytes = part
+      else
+        parts = parts or { bytes }
+        parts[count] = part
       end
     end
   end
-  if count == 0 then return end
+  return parts and concat(parts) or bytes, count
+end
+
+-- Commits the head.
+local function start(call, frames, response, ctx)
+  local client = call.client
   if not client.started then
     attempt.forward_headers(call, response)
     tell_warnings(call, ctx)
-    client:start(200, framing.headers)
+    client:start(200, call.framing.headers)
   end
-  if not call.sent and call.base == "responses" then
-    call.answer_id = dialects.id_of(frames[1].data)
-  end
+  if call.base == "responses" then call.answer_id = dialects.id_of(frames[1].data) end
   call.sent = true
+end
+
+-- Writes frames; the first ones commit the head.
+local function send(call, frames, response, ctx)
+  if #frames == 0 then return end
+  local bytes, count = bytes_of(call, frames)
+  if count == 0 then return end
+  if not call.sent then start(call, frames, response, ctx) end
   call.events = (call.events or 0) + count
-  client:write(count == 1 and parts[1] or table.concat(parts))
+  call.client:write(bytes)
 end
 
 local function finish(call, frames, response, ctx)
@@ -241,11 +256,12 @@ function M.stream(call, candidate)
   problem, cut = read(call, response, function(name, data)
     local frames, fault = guarded(push, name, data)
     if not frames then return nil, fault end
+    local done = is_done()
     -- Errors, also those behind content, are told by whoever serves the call.
-    local failure = translator.error()
+    local failure = done and translator.error()
     if failure then return true, problems.problem(failure) end
     send(call, frames, response, ctx)
-    return is_done()
+    return done
   end)
   if problem then return cut or problem end
   local frames

@@ -172,28 +172,20 @@ local function append(frames, more)
   return frames
 end
 
--- The way from IR events to the client's frames: sequencer (where needed) and encoder.  Writes to
--- the list it is given.  A stream has thousands of events, so lists are made once.
-local function writer(ctx)
+-- The last part of the way from events to the client's frames, sequencer (where needed) and encoder:
+-- `write(event)` appends to `frames`, which whoever has events sets before.
+local function output(ctx)
   local encoder = ctx.of_client.encode_stream(ctx)
-  local order = ctx.of_client.sequential and sequencer.new() or nil
-  local encode, ready = encoder.event, {}
+  local encode, self = encoder.event, { frames = nil, write = nil, eof = encoder.eof }
 
-  local function write(event, frames)
+  local function write(event)
+    local frames = self.frames
     local made = encode(event, frames)
     if made ~= frames then append(frames, made) end
   end
 
-  if not order then return encoder, write end
-  local push = order.push
-  return encoder, function(event, frames)
-    push(event, ready)
-    for i = 1, #ready do
-      local next = ready[i]
-      ready[i] = nil
-      write(next, frames)
-    end
-  end
+  self.write = ctx.of_client.sequential and sequencer.new(write) or write
+  return self
 end
 
 --- A whole answer for a client that wants a stream: all its frames.
@@ -205,10 +197,10 @@ function M.unfold(body, ctx)
   return guarded(function()
     local response, problem = decode_whole(body, ctx)
     if not response then return nil, problem end
-    local encoder, write = writer(ctx)
-    local frames = {}
-    for _, event in ipairs(fold.unfold(response)) do write(event, frames) end
-    return append(frames, encoder.eof())
+    local out, frames = output(ctx), {}
+    out.frames = frames
+    for _, event in ipairs(fold.unfold(response)) do out.write(event) end
+    return append(frames, out.eof())
   end)
 end
 
@@ -276,96 +268,84 @@ local metadata = { start = true, usage = true, keepalive = true }
 --- @return HubStream
 function M.stream(ctx)
   ensure_maps(ctx)
-  local decoder = ctx.of_upstream.decode_stream(ctx)
-  local encoder, write = writer(ctx)
-  local filter = restore.new(ctx)
+  local decoder, out = ctx.of_upstream.decode_stream(ctx), output(ctx)
+  local decode, emit = decoder.frame, restore.new(ctx, out.write)
   local held, committed, begun, done = {}, false, false, false
   local failure, usage
-  local events, pass = {}, filter.push
 
-  local function emit(event, frames)
-    pass(event, events)
-    for i = 1, #events do
-      local next = events[i]
-      events[i] = nil
-      write(next, frames)
-    end
-    return frames
-  end
-
-  local function commit(frames)
+  local function commit()
     committed = true
     local waiting = held
     held = nil
-    for i = 1, #waiting do frames = emit(waiting[i], frames) end
-    return frames
+    for i = 1, #waiting do emit(waiting[i]) end
   end
 
-  local function fail(err, frames)
+  local function fail(err)
     failure, done = err, true
-    if not committed and not begun then return frames end
+    if not committed and not begun then return end
     if not committed then err.phase = "pre" end
-    write({ type = "error", error = err }, frames)
-    return frames
+    out.write { type = "error", error = err }
   end
 
-  local function before_commit(event, frames)
-    local kind = event.type
+  local function before_commit(event, kind)
     if kind == "stop" and event.stop and event.stop.reason == "malformed_call" then
-      return fail(problems.new("malformed_call", "the model made a malformed call", "pre"), frames)
+      return fail(problems.new("malformed_call", "the model made a malformed call", "pre"))
     end
     if metadata[kind] and #held < HELD_MAX then
       if kind ~= "keepalive" then held[#held + 1] = event end
-      return frames
+      return
     end
-    return emit(event, commit(frames))
+    commit()
+    emit(event)
   end
 
-  local function take(event, frames)
+  local function take(event)
     local kind = event.type
     if kind == "usage" then
       usage = ir.merge_usage(usage or ir.usage(), event.usage)
       ctx.usage = usage
     elseif kind == "error" then
-      return fail(event.error or problems.new("server", "the upstream failed"), frames)
-    end
-    if kind == "end" then
-      if not committed then frames = commit(frames) end
+      return fail(event.error or problems.new("server", "the upstream failed"))
+    elseif kind == "end" then
+      if not committed then commit() end
       done = true
-      return emit(event, frames)
     end
-    if committed then return emit(event, frames) end
-    return before_commit(event, frames)
+    if committed then emit(event) else before_commit(event, kind) end
   end
 
   local function take_all(list)
-    local frames = {}
     for i = 1, #list do
       if done then break end
-      frames = take(list[i], frames)
+      take(list[i])
     end
-    return frames
   end
 
   return {
     push = function(name, data)
       if done then return NOTHING end
-      return take_all(decoder.frame(name, data))
+      local frames = {}
+      out.frames = frames
+      take_all(decode(name, data))
+      return frames
     end,
     finish = function()
       local frames = {}
-      if not done then frames = take_all(decoder.eof()) end
+      out.frames = frames
+      if not done then take_all(decoder.eof()) end
       if not done then
-        frames = fail(problems.new("truncated", "the upstream ended the stream early",
-          committed and "mid" or "pre"), frames)
+        fail(problems.new("truncated", "the upstream ended the stream early",
+          committed and "mid" or "pre"))
       end
-      if committed or begun then frames = append(frames, encoder.eof()) end
+      if committed or begun then append(frames, out.eof()) end
       return frames
     end,
     begin = function() begun = true end,
     fail = function(err)
       if done then return NOTHING end
-      return fail(err, {})
+      local frames = {}
+      out.frames = frames
+      fail(err)
+      return frames
     end,
     is_committed = function() return committed end,
     is_done = function() return done end,

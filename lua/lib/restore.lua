@@ -80,173 +80,172 @@ end
 
 -- --- streams ------------------------------------------------------------------------------------
 
---- One stream's filter: `push(event, out)` appends what the client's encoder gets to `out` (a new
---- list without it) and returns it.
---- @param ctx TranslationContext
---- @return {push: fun(event: IrEvent, out: IrEvent[]?): IrEvent[]}
-function M.new(ctx)
-  local seen = visibility(ctx)
-  local choices, on = {}, {}
-  local answered = false
+-- A stream's state: `ctx`, what is `seen` of thinking, the `sink`, the `choices` with their blocks,
+-- and whether a call was turned into the answer (`answered`).
 
-  local function choice_of(event)
-    local number = event.choice or 0
-    local choice = choices[number]
-    if not choice then
-      choice = { next = 0, blocks = {} }
-      choices[number] = choice
-    end
-    return choice
+local function choice_of(s, event)
+  local number = event.choice or 0
+  local choice = s.choices[number]
+  if not choice then
+    choice = { next = 0, blocks = {} }
+    s.choices[number] = choice
   end
+  return choice
+end
 
-  -- Indices stay dense although blocks may vanish.
-  local function show(entry, choice, event, out)
-    entry.idx = choice.next
-    choice.next = choice.next + 1
-    event.idx = entry.idx
-    out[#out + 1] = event
+-- Indices stay dense although blocks may vanish.
+local function show(s, entry, choice, event)
+  entry.idx = choice.next
+  choice.next = choice.next + 1
+  event.idx = entry.idx
+  s.sink(event)
+end
+
+local on = {}
+
+function on.start(s, event)
+  local ctx = s.ctx
+  event.id = M.response_id(event.id, ctx)
+  event.model = ctx.model or event.model
+  if type(event.created) ~= "number" or event.created == 0 then event.created = ctx.created end
+  s.sink(event)
+end
+
+function on.stop(s, event)
+  if s.answered and event.stop.reason == "tool_call" then
+    event.stop = { reason = "end", native = event.stop.native }
   end
+  s.sink(event)
+end
 
-  function on.start(event, out)
-    event.id = M.response_id(event.id, ctx)
-    event.model = ctx.model or event.model
-    if type(event.created) ~= "number" or event.created == 0 then event.created = ctx.created end
-    out[#out + 1] = event
+local function start_call(s, entry, event, choice)
+  local block = event.block
+  entry.way = rename(block, s.ctx)
+  if entry.way == "answer" then
+    s.answered = true
+    event.block = { type = "text" }
+    entry.answer = true
+  elseif entry.way then
+    entry.parts = {}
   end
+  remember(block, block.sig, s.ctx)
+  -- Carriers are for clients that asked for thinking; the replay store serves the others.
+  if s.seen == "none" then block.sig = nil end
+  show(s, entry, choice, event)
+end
 
-  local function start_call(entry, event, choice, out)
-    local block = event.block
-    entry.way = rename(block, ctx)
-    if entry.way == "answer" then
-      answered = true
-      event.block = { type = "text" }
-      entry.answer = true
-    elseif entry.way then
-      entry.parts = {}
-    end
-    remember(block, block.sig, ctx)
-    -- Carriers are for clients that asked for thinking; the replay store serves the others.
-    if seen == "none" then block.sig = nil end
-    show(entry, choice, event, out)
-  end
-
-  local function on_block_start(event, out)
-    local choice, block = choice_of(event), event.block
-    local entry = { block = block }
-    choice.blocks[event.idx] = entry
-    local kind = block.type
-    if kind == "tool_call" then return start_call(entry, event, choice, out) end
-    if kind == "thinking" or kind == "redacted_thinking" then
-      if seen == "none" then
-        entry.hidden = true
-        return
-      end
-      if seen == "signatures" and kind == "thinking" then
-        -- Shown once there is a signature to show.
-        entry.mute = true
-        if not block.sig then
-          entry.held = event
-          return
-        end
-      end
-    elseif kind == "text" and ctx.emulation == "fence" then
-      entry.fence = fence.new()
-    end
-    show(entry, choice, event, out)
-  end
-
-  function on.text_delta(event, entry, out)
-    if entry.fence then
-      event.text = entry.fence.push(event.text)
-      if event.text == "" then return end
-    end
-    out[#out + 1] = event
-  end
-
-  function on.thinking_delta(event, entry, out)
-    if not entry.mute then out[#out + 1] = event end
-  end
-  on.thinking_part = on.thinking_delta
-
-  function on.args_delta(event, entry, out)
-    if entry.parts then
-      entry.parts[#entry.parts + 1] = event.text
+function on.block_start(s, event)
+  local choice, block = choice_of(s, event), event.block
+  local entry = { block = block }
+  choice.blocks[event.idx] = entry
+  local kind, seen = block.type, s.seen
+  if kind == "tool_call" then return start_call(s, entry, event, choice) end
+  if kind == "thinking" or kind == "redacted_thinking" then
+    if seen == "none" then
+      entry.hidden = true
       return
     end
-    if entry.answer then event.type = "text_delta" end
-    out[#out + 1] = event
-  end
-
-  function on.signature(event, entry, out)
-    remember(entry.block, event.sig, ctx)
-    if not entry.answer and seen ~= "none" then out[#out + 1] = event end
-  end
-
-  local function finish_args(event, entry, out)
-    local final = event.final
-    local args = concat(entry.parts)
-    if args == "" and final and type(final.args) == "string" then args = final.args end
-    if args ~= "" or entry.way == "custom" then
-      local text = convert(entry.way, args)
-      if text ~= "" then
-        out[#out + 1] = { type = "args_delta", choice = event.choice, idx = entry.idx, text = text }
-      end
-      if final and final.args then final.args = text end
-    end
-  end
-
-  function on.block_stop(event, entry, out)
-    if entry.parts then finish_args(event, entry, out) end
-    if entry.fence then
-      local rest = entry.fence.finish()
-      if rest ~= "" then
-        out[#out + 1] = { type = "text_delta", choice = event.choice, idx = entry.idx, text = rest }
+    if seen == "signatures" and kind == "thinking" then
+      -- Shown once there is a signature to show.
+      entry.mute = true
+      if not block.sig then
+        entry.held = event
+        return
       end
     end
-    if entry.answer then event.final = nil end
-    out[#out + 1] = event
+  elseif kind == "text" and s.ctx.emulation == "fence" then
+    entry.fence = fence.new()
   end
+  show(s, entry, choice, event)
+end
 
-  function on.stop(event, out)
-    if answered and event.stop.reason == "tool_call" then
-      event.stop = { reason = "end", native = event.stop.native }
+-- Events of a block that is open, and its entry.
+local inside = {}
+
+function inside.text_delta(s, event, entry)
+  if entry.fence then
+    event.text = entry.fence.push(event.text)
+    if event.text == "" then return end
+  end
+  s.sink(event)
+end
+
+function inside.thinking_delta(s, event, entry)
+  if not entry.mute then s.sink(event) end
+end
+inside.thinking_part = inside.thinking_delta
+
+function inside.args_delta(s, event, entry)
+  if entry.parts then
+    entry.parts[#entry.parts + 1] = event.text
+    return
+  end
+  if entry.answer then event.type = "text_delta" end
+  s.sink(event)
+end
+
+function inside.signature(s, event, entry)
+  remember(entry.block, event.sig, s.ctx)
+  if not entry.answer and s.seen ~= "none" then s.sink(event) end
+end
+
+local function finish_args(s, event, entry)
+  local final = event.final
+  local args = concat(entry.parts)
+  if args == "" and final and type(final.args) == "string" then args = final.args end
+  if args ~= "" or entry.way == "custom" then
+    local text = convert(entry.way, args)
+    if text ~= "" then
+      s.sink { type = "args_delta", choice = event.choice, idx = entry.idx, text = text }
     end
-    out[#out + 1] = event
+    if final and final.args then final.args = text end
   end
+end
 
-  -- An event of a block; what belongs to a hidden one is left out.
-  local function of_block(event, kind, out)
-    local choice = choices[event.choice or 0]
-    local entry = choice and choice.blocks[event.idx]
-    if not entry or entry.hidden then return end
-    if entry.held then
-      if kind ~= "signature" then return end
-      local held = entry.held
-      entry.held = nil
-      show(entry, choice, held, out)
+function inside.block_stop(s, event, entry)
+  if entry.parts then finish_args(s, event, entry) end
+  if entry.fence then
+    local rest = entry.fence.finish()
+    if rest ~= "" then
+      s.sink { type = "text_delta", choice = event.choice, idx = entry.idx, text = rest }
     end
-    event.idx = entry.idx
-    local handler = on[kind]
-    if handler then return handler(event, entry, out) end
-    out[#out + 1] = event
   end
+  if entry.answer then event.final = nil end
+  s.sink(event)
+end
 
-  local function push(event, out)
-    out = out or {}
+-- An event of a block; what belongs to a hidden one is left out.
+local function of_block(s, event, kind)
+  local choice = s.choices[event.choice or 0]
+  local entry = choice and choice.blocks[event.idx]
+  if not entry or entry.hidden then return end
+  if entry.held then
+    if kind ~= "signature" then return end
+    local held = entry.held
+    entry.held = nil
+    show(s, entry, choice, held)
+  end
+  event.idx = entry.idx
+  local handler = inside[kind]
+  if handler then return handler(s, event, entry) end
+  s.sink(event)
+end
+
+--- One stream's filter.
+--- @param ctx TranslationContext
+--- @param sink fun(event: IrEvent)  gets what the client's encoder is to get
+--- @return fun(event: IrEvent)
+function M.new(ctx, sink)
+  local s = {
+    ctx = ctx, sink = sink, seen = visibility(ctx), choices = {}, answered = false,
+  }
+  return function(event)
     local kind = event.type
-    if kind == "block_start" then
-      on_block_start(event, out)
-    elseif event.idx ~= nil then
-      of_block(event, kind, out)
-    elseif kind == "start" or kind == "stop" then
-      on[kind](event, out)
-    else
-      out[#out + 1] = event
-    end
-    return out
+    local handler = on[kind]
+    if handler then return handler(s, event) end
+    if event.idx ~= nil then return of_block(s, event, kind) end
+    sink(event)
   end
-
-  return { push = push }
 end
 
 -- --- whole answers ------------------------------------------------------------------------------

@@ -164,8 +164,8 @@
 --   lib.warnings    warnings.new() -> warn, list; warnings.header(list)
 --   lib.normalise   normalise.run(request, ctx): the passes N1 to N10, in lib.content (N2, N3, N5,
 --                   N6), lib.pairing (N4), lib.replaying (N7), lib.tooling (N8, N9), lib.limits (N10)
---   lib.restore     restore.new(ctx) -> {push(event, out) -> out}, restore.response(response, ctx)
---   lib.sequencer   sequencer.new(): {push(event, out) -> out}
+--   lib.restore     restore.new(ctx, sink) -> push(event), restore.response(response, ctx)
+--   lib.sequencer   sequencer.new(sink) -> push(event); a sink is a function that gets an event
 --   lib.fold        fold.fold(events) -> IrResponse or nil, error; fold.unfold(response) -> events;
 --                   fold.new() -> {push(event), response()}
 --   lib.problems    errors of upstreams {kind, status, message, code, param, retry_after, phase}:

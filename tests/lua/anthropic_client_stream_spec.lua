@@ -378,7 +378,7 @@ test("any order of interleaved blocks gives one open block at a time, dense and 
     { request = { reasoning = { mode = "auto", visible = false }, extras = {} } } }
   for run = 1, 600 do
     local enc = encoder("gemini", wishes[run % 3 + 1])
-    local order, list, opened, live = sequencer.new(), { start "r" }, 0, {}
+    local list, opened, live = { start "r" }, 0, {}
     for _ = 1, random(25) do
       local what = random(5)
       if what <= 2 or #live == 0 then
@@ -406,7 +406,8 @@ test("any order of interleaved blocks gives one open block at a time, dense and 
       list[#list + 1] = END
     end
     local ordered = {}
-    for _, event in ipairs(list) do order.push(event, ordered) end
+    local order = sequencer.new(function(event) ordered[#ordered + 1] = event end)
+    for _, event in ipairs(list) do order(event) end
     local fine, problem = pcall(check_grammar, frames(enc, ordered))
     if not fine then error("run " .. run .. ": " .. tostring(problem), 0) end
     -- And without the sequencer's help nothing is raised.

@@ -36,9 +36,16 @@ local function outline(events)
   return table.concat(words, " ")
 end
 
+-- A list, and what appends to it.
+local function gather()
+  local out = {}
+  return out, function(event) out[#out + 1] = event end
+end
+
 local function sequence(...)
-  local order, out = sequencer.new(), {}
-  for _, event in ipairs { ... } do order.push(event, out) end
+  local out, sink = gather()
+  local order = sequencer.new(sink)
+  for _, event in ipairs { ... } do order(event) end
   return outline(out)
 end
 
@@ -117,8 +124,9 @@ local function context(fields)
 end
 
 local function restored(ctx, ...)
-  local filter, out = restore.new(ctx), {}
-  for _, event in ipairs { ... } do filter.push(event, out) end
+  local out, sink = gather()
+  local filter = restore.new(ctx, sink)
+  for _, event in ipairs { ... } do filter(event) end
   return out, outline(out)
 end
 

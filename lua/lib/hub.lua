@@ -253,6 +253,7 @@ local metadata = { start = true, usage = true, keepalive = true }
 --- Until the first event that is content, push gives no frames, so that a failure can still become
 --- an HTTP error or another candidate's turn: then `problem` is set and nothing was given out.
 --- After `begin()` (the head went out with keep-alives) errors before content come as frames.
+--- A list of frames is good until the next call.
 --- @class HubStream
 --- @field push fun(name: string, data: string): Frame[]  one upstream event
 --- @field finish fun(): Frame[]     the upstream closed
@@ -320,17 +321,23 @@ function M.stream(ctx)
     end
   end
 
+  local frames = {}
+  out.frames = frames
+
+  -- A stream has thousands of events, so there is one list.
+  local function clear()
+    for i = #frames, 1, -1 do frames[i] = nil end
+  end
+
   return {
     push = function(name, data)
       if done then return NOTHING end
-      local frames = {}
-      out.frames = frames
+      clear()
       take_all(decode(name, data))
       return frames
     end,
     finish = function()
-      local frames = {}
-      out.frames = frames
+      clear()
       if not done then take_all(decoder.eof()) end
       if not done then
         fail(problems.new("truncated", "the upstream ended the stream early",
@@ -342,8 +349,7 @@ function M.stream(ctx)
     begin = function() begun = true end,
     fail = function(err)
       if done then return NOTHING end
-      local frames = {}
-      out.frames = frames
+      clear()
       fail(err)
       return frames
     end,

@@ -69,63 +69,70 @@ local tiers = { standard = "default" }
 
 --- Makes the object of one answer.
 --- @param ctx TranslationContext
---- @return table
+--- @return table object  its `id`, and what the functions below need
 function M.new(ctx)
-  local self = { id = "" }
-  local failure, fixed
-
-  -- Members that change; the fixed ones follow as text, made once.
-  local changing = {
-    created_at = 0, completed_at = null, status = "in_progress", error = null,
-    incomplete_details = null, output = array {}, usage = null,
+  return {
+    id = "", ctx = ctx,
+    -- Members that change; the others follow as text (`fixed`), made once.
+    changing = {
+      created_at = 0, completed_at = null, status = "in_progress", error = null,
+      incomplete_details = null, output = array {}, usage = null, id = nil, service_tier = nil,
+    },
+    fixed = nil, failure = nil,
   }
+end
 
-  --- @param event table  of type start
-  function self.start(event)
-    local id = event.id
-    if not id or id == "" then
-      id = ctx.unique("resp_", 24)
-    elseif sub(id, 1, 5) ~= "resp_" then
-      id = "resp_" .. id
-    end
-    self.id, changing.id = id, id
-    local created = event.created
-    changing.created_at = created and created > 0 and created or ctx.created or 0
-    local members = echo(ctx)
-    changing.service_tier, members.service_tier = members.service_tier, nil
-    self.tier(event.service_tier)
-    fixed = sub(encode(members), 2)
+--- The tier that the upstream tells it served with.
+--- @param object table
+--- @param tier string?
+function M.tier(object, tier)
+  if tier then object.changing.service_tier = tiers[tier] or tier end
+end
+
+--- @param object table
+--- @param event table  of type start
+function M.start(object, event)
+  local ctx, changing, id = object.ctx, object.changing, event.id
+  if not id or id == "" then
+    id = ctx.unique("resp_", 24)
+  elseif sub(id, 1, 5) ~= "resp_" then
+    id = "resp_" .. id
   end
+  object.id, changing.id = id, id
+  local created = event.created
+  changing.created_at = created and created > 0 and created or ctx.created or 0
+  local members = echo(ctx)
+  changing.service_tier, members.service_tier = members.service_tier, nil
+  M.tier(object, event.service_tier)
+  object.fixed = sub(encode(members), 2)
+end
 
-  --- The tier that the upstream tells it served with.
-  --- @param tier string?
-  function self.tier(tier)
-    if tier then changing.service_tier = tiers[tier] or tier end
+--- @param object table
+--- @param code string
+--- @param message string
+function M.fail(object, code, message)
+  object.failure = { code = code, message = message }
+end
+
+--- @param object table
+--- @param status string
+--- @param detail string?  why it is incomplete
+--- @param output table
+--- @param usage table
+function M.finish(object, status, detail, output, usage)
+  local changing = object.changing
+  changing.status, changing.output, changing.usage = status, output, usage
+  changing.error = object.failure or null
+  if status == "incomplete" then changing.incomplete_details = { reason = detail } end
+  if status == "completed" then
+    changing.completed_at = max(changing.created_at, object.ctx.created or 0)
   end
+end
 
-  function self.fail(code, message)
-    failure = { code = code, message = message }
-  end
-
-  --- @param status string
-  --- @param detail string?  why it is incomplete
-  --- @param output table
-  --- @param usage table
-  function self.finish(status, detail, output, usage)
-    changing.status, changing.output, changing.usage = status, output, usage
-    changing.error = failure or null
-    if status == "incomplete" then changing.incomplete_details = { reason = detail } end
-    if status == "completed" then
-      changing.completed_at = max(changing.created_at, ctx.created or 0)
-    end
-  end
-
-  --- @return string  JSON text
-  function self.text()
-    return sub(encode(changing), 1, -2) .. "," .. fixed
-  end
-
-  return self
+--- @param object table
+--- @return string  JSON text
+function M.text(object)
+  return sub(encode(object.changing), 1, -2) .. "," .. object.fixed
 end
 
 return M

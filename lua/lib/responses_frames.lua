@@ -11,11 +11,9 @@ local encode, sub = json.encode, string.sub
 local M = {}
 
 local function put(w, kind, data)
-  local frames, sequence = w.frames, w.sequence
-  frames[#frames + 1] = {
-    name = kind, data = data .. sequence .. ',"type":"' .. kind .. '"}',
-  }
-  w.sequence = sequence + 1
+  local frames = w.frames
+  frames[#frames + 1] = { name = kind, data = data }
+  w.sequence = w.sequence + 1
 end
 
 --- An event of members that are text already, and of one or two that follow.
@@ -33,7 +31,7 @@ function M.emit(w, kind, at, name, value, other, another)
     members = (at and at .. ',"' or '"') .. name .. '":' .. encode(value)
       .. (other and ',"' .. other .. '":' .. encode(another) or "")
   end
-  put(w, kind, "{" .. members .. ',"sequence_number":')
+  put(w, kind, "{" .. members .. ',"sequence_number":' .. w.sequence .. ',"type":"' .. kind .. '"}')
 end
 
 --- The same for a piece of text, of which a stream has thousands: what stands around it is made
@@ -45,7 +43,7 @@ end
 --- @param foot string
 function M.emit_piece(w, kind, head, text, foot)
   if w.whole then return end
-  put(w, kind, head .. encode(text) .. foot)
+  put(w, kind, head .. encode(text) .. foot .. w.sequence .. ',"type":"' .. kind .. '"}')
 end
 
 local function unique(w, id)

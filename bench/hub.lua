@@ -3,8 +3,8 @@
 --     build/release/bench/bench_hub CLIENT UPSTREAM STAGE FILE [TIMES] [profile|memory]
 --
 -- FILE is a request in the client's dialect (STAGE `request`, or only `decode`, `normalise` or
--- `encode` of it), or an answer (`whole`) or `stream` in the upstream's.  Called by bench/hub.c,
--- which gives `clock`, `profile` and `memory`.
+-- `encode` of it), or an answer (`whole`) or `stream` (`collect`: for a whole answer) in the
+-- upstream's dialect.  Called by bench/hub.c, which gives `clock`, `profile` and `memory`.
 
 package.path = "lua/?.lua"
 
@@ -85,6 +85,17 @@ function stages.stream()
     end
     stream.finish()
     assert(not stream.error(), "the stream ends in an error")
+  end
+end
+
+function stages.collect()
+  local events = events_of(text)
+  return function()
+    local collector = hub.collect(context())
+    for i = 1, #events do
+      if not collector.is_done() then collector.push(events[i][1], events[i][2]) end
+    end
+    return assert(collector.finish())
   end
 end
 

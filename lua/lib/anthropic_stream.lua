@@ -108,266 +108,296 @@ local function early_input(native)
   return args:find "^{%s*}$" and "" or args
 end
 
+-- One stream's state:
+--   ctx, out         the events of the frame at hand
+--   started, ended   the start was told; all is said
+--   is_named         the start told id and model
+--   open, order      blocks that are open, by the upstream's index; all, as they came
+--   latest           the one opened last
+--   calls, stop      how many calls were made, and why the answer ended
+--   totals           what was reported so far
+--   single           the list for a frame with one event, as most have: a stream has thousands
+
+local NOTHING = {}
+
+local function emit(s, event)
+  local out = s.out
+  out[#out + 1] = event
+end
+
+local function begin(s, message)
+  if s.started then return end
+  s.started = true
+  s.is_named = filled(message, "id") ~= nil and filled(message, "model") ~= nil
+  local tier = message and filled(message.usage, "service_tier")
+  tier = tier and (models.served[tier] or tier)
+  local ctx = s.ctx
+  emit(s, {
+    type = "start", created = ctx.created or 0,
+    model = filled(message, "model") or ctx.model or "",
+    id = filled(message, "id") or ctx.unique("msg_", 24), service_tier = tier,
+  })
+end
+
+local function report(s, native)
+  local usage = usages.decode("anthropic", native, s.totals)
+  if not usage then return end
+  ir.merge_usage(s.totals, usage)
+  emit(s, { type = "usage", usage = usage })
+end
+
+local function text_delta(s, block, name, text)
+  if not text or text == "" then return end
+  emit(s, { type = name, idx = block.idx, text = text })
+end
+
+local function args_delta(s, block, text)
+  if not text or text == "" then return end
+  if block.kind == "server" then
+    block.input[#block.input + 1] = text
+  else
+    block.early = ""
+    emit(s, { type = "args_delta", idx = block.idx, text = text })
+  end
+end
+
+local function sign(s, block, text)
+  local sig = M.signature(text, "thinking", s.ctx)
+  if not sig then return end
+  emit(s, {
+    type = "signature", idx = block.idx, sig = sig, mode = block.signed and "append" or "set",
+  })
+  block.signed = true
+end
+
+local function close(s, block)
+  local final
+  if block.kind == "call" then
+    args_delta(s, block, block.early)
+    s.calls = s.calls + 1
+  elseif block.kind == "server" then
+    if block.early ~= "" and not block.input[1] then block.input[1] = block.early end
+    local input = json.raw(concat(block.input))
+    final = { input = input and json.type(input) == "object" and input or json.raw "{}",
+      status = "completed" }
+  end
+  s.open[block.index], block.closed = nil, true
+  emit(s, { type = "block_stop", idx = block.idx, final = final })
+end
+
+local function close_all(s)
+  for _, block in ipairs(s.order) do
+    if not block.closed then close(s, block) end
+  end
+end
+
+local function fail(s, problem)
+  emit(s, { type = "error", error = problem })
+  s.ended = true
+end
+
+local on = {}
+
+function on.message_start(s, frame)
+  local message = soft.object(frame, "message")
+  begin(s, message)
+  report(s, message and message.usage)
+end
+
+function on.content_block_start(s, frame)
+  local native = soft.object(frame, "content_block")
+  if not native then return end
+  begin(s)
+  local open, order = s.open, s.order
+  local count = #order
+  local index = soft.integer(frame, "index") or count
+  if open[index] then close(s, open[index]) end
+  local shown, kind = skeleton(native, s.ctx)
+  local block = {
+    idx = count, index = index, kind = kind, early = nil, input = nil, signed = nil, closed = nil,
+  }
+  open[index], order[count + 1], s.latest = block, block, block
+  if kind == "call" or kind == "server" then
+    block.early, block.input = early_input(native), {}
+  end
+  emit(s, { type = "block_start", idx = block.idx, block = shown })
+  if kind == "text" then
+    text_delta(s, block, "text_delta", string_of(native, "text"))
+  elseif kind == "thinking" then
+    text_delta(s, block, "thinking_delta", string_of(native, "thinking"))
+    sign(s, block, string_of(native, "signature"))
+  end
+end
+
+-- Without an index the block opened last is meant.
+local function block_of(s, frame)
+  local index, latest = frame.index, s.latest
+  local block = s.open[index == nil and -1 or index]
+  if not block and type(index) ~= "number" and latest and not latest.closed then
+    block = latest
+  end
+  return block
+end
+
+-- Some upstreams forget to open a block.
+local function opened(s, frame, kind)
+  local block = block_of(s, frame)
+  if block or not kind then return block end
+  on.content_block_start(s, { index = frame.index, content_block = { type = kind } })
+  return s.latest
+end
+
+local deltas = {}
+
+function deltas.text_delta(s, frame, delta)
+  local block = opened(s, frame, "text")
+  if block.kind == "text" then text_delta(s, block, "text_delta", string_of(delta, "text")) end
+end
+
+function deltas.thinking_delta(s, frame, delta)
+  local block = opened(s, frame, "thinking")
+  if block.kind == "thinking" then
+    text_delta(s, block, "thinking_delta", string_of(delta, "thinking"))
+  end
+end
+
+function deltas.input_json_delta(s, frame, delta)
+  local block = block_of(s, frame)
+  if block and (block.kind == "call" or block.kind == "server") then
+    args_delta(s, block, string_of(delta, "partial_json"))
+  end
+end
+
+function deltas.signature_delta(s, frame, delta)
+  local block = block_of(s, frame)
+  if block and block.kind == "thinking" then sign(s, block, string_of(delta, "signature")) end
+end
+
+function deltas.citations_delta(s, frame, delta)
+  local block = block_of(s, frame)
+  local citation = block and block.kind == "text" and blocks.citation(delta.citation)
+  if citation then emit(s, { type = "citation", idx = block.idx, citation = citation }) end
+end
+
+function on.content_block_delta(s, frame)
+  local delta = frame.delta
+  local handle = type(delta) == "table" and delta.type ~= nil and deltas[delta.type]
+  if handle then handle(s, frame, delta) end
+end
+
+function on.content_block_stop(s, frame)
+  local block = block_of(s, frame)
+  if block then close(s, block) end
+end
+
+function on.message_delta(s, frame)
+  begin(s)
+  local delta = soft.object(frame, "delta")
+  local reason = filled(delta, "stop_reason")
+  if reason then
+    local stop = stops.decode("anthropic", reason)
+    stop.sequence = filled(delta, "stop_sequence")
+    if json.is_raw(delta.stop_details) and json.type(delta.stop_details) == "object" then
+      stop.details = delta.stop_details
+    end
+    s.stop = stop
+  end
+  report(s, frame.usage)
+end
+
+-- A stream may go on without its frame; a whole answer made of one would claim what nobody said.
+local function lacks(s)
+  if not s.ctx.collecting then return nil end
+  return not s.is_named and "message_start" or not s.stop and "message_delta" or nil
+end
+
+local function finish(s)
+  if s.ended then return end
+  begin(s)
+  local missing = lacks(s)
+  if missing then
+    return fail(s, problems.new("truncated", "the upstream's answer came without " .. missing))
+  end
+  close_all(s)
+  emit(s, { type = "stop", stop = stops.effective(s.stop, s.calls) })
+  emit(s, { type = "end" })
+  s.ended = true
+end
+
+function on.message_stop(s)
+  -- A stop without a reason is one when there was an answer.
+  if s.stop or s.order[1] then finish(s) end
+end
+
+function on.ping(s)
+  emit(s, { type = "keepalive" })
+end
+
+function on.error(s, _, data)
+  local found = problems.decode("anthropic", nil, data)
+  found.phase = s.order[1] and "mid" or "pre"
+  fail(s, found)
+end
+
+-- What most events are: the events of a piece of a block that is open; nil for all others.
+local function piece(s, fine, index, kind, text, thought, args)
+  local block = fine and index and s.open[index]
+  if not block then return nil end
+  local name, value = kind, nil
+  if kind == "text_delta" then
+    value = block.kind == "text" and text
+  elseif kind == "thinking_delta" then
+    value = block.kind == "thinking" and thought
+  elseif kind == "input_json_delta" then
+    name, value = "args_delta", block.kind == "call" and args
+  end
+  if type(value) ~= "string" then return nil end
+  if value == "" then return NOTHING end
+  if name == "args_delta" then block.early = "" end
+  local single = s.single
+  single[1] = { type = name, idx = block.idx, text = value }
+  return single
+end
+
+local function frame(s, name, data)
+  if s.ended then return NOTHING end
+  local events = piece(s, match(data, PIECE))
+  if events then return events end
+  local out = {}
+  s.out = out
+  local found = decode(data, SHAPE)
+  if type(found) ~= "table" then return out end
+  local kind = found.type
+  if type(kind) ~= "string" then kind = found.error ~= nil and "error" or name end
+  local handle = on[kind]
+  if handle then handle(s, found, data) end
+  return out
+end
+
+local function eof(s)
+  if s.ended then return NOTHING end
+  s.out = {}
+  if s.stop then
+    finish(s)
+  else
+    fail(s, problems.new("truncated", "the upstream's answer broke off",
+      s.order[1] and "mid" or "pre"))
+  end
+  return s.out
+end
+
+--- A list that `frame` gives is good until it is called again.
 --- @param ctx TranslationContext
 --- @return StreamDecoder
 function M.decoder(ctx)
-  local out
-  local started, ended = false, false
-  local is_named = false  -- the start told id and model
-  -- Open blocks by the upstream's index; `count` of all that were opened.
-  local open, order, count, latest = {}, {}, 0, nil
-  local calls, stop = 0, nil
-  local totals = {}
-
-  local function emit(event)
-    out[#out + 1] = event
-  end
-
-  local function begin(message)
-    if started then return end
-    started = true
-    is_named = filled(message, "id") ~= nil and filled(message, "model") ~= nil
-    local tier = message and filled(message.usage, "service_tier")
-    tier = tier and (models.served[tier] or tier)
-    emit {
-      type = "start", created = ctx.created or 0,
-      model = filled(message, "model") or ctx.model or "",
-      id = filled(message, "id") or ctx.unique("msg_", 24), service_tier = tier,
-    }
-  end
-
-  local function report(native)
-    local usage = usages.decode("anthropic", native, totals)
-    if not usage then return end
-    ir.merge_usage(totals, usage)
-    emit { type = "usage", usage = usage }
-  end
-
-  local function text_delta(block, name, text)
-    if not text or text == "" then return end
-    emit { type = name, idx = block.idx, text = text }
-  end
-
-  local function args_delta(block, text)
-    if not text or text == "" then return end
-    if block.kind == "server" then
-      block.input[#block.input + 1] = text
-    else
-      block.early = ""
-      emit { type = "args_delta", idx = block.idx, text = text }
-    end
-  end
-
-  local function sign(block, text)
-    local sig = M.signature(text, "thinking", ctx)
-    if not sig then return end
-    emit {
-      type = "signature", idx = block.idx, sig = sig, mode = block.signed and "append" or "set",
-    }
-    block.signed = true
-  end
-
-  local function close(index, block)
-    local final
-    if block.kind == "call" then
-      args_delta(block, block.early)
-      calls = calls + 1
-    elseif block.kind == "server" then
-      if block.early ~= "" and not block.input[1] then block.input[1] = block.early end
-      local input = json.raw(concat(block.input))
-      final = { input = input and json.type(input) == "object" and input or json.raw "{}",
-        status = "completed" }
-    end
-    open[index], block.closed = nil, true
-    emit { type = "block_stop", idx = block.idx, final = final }
-  end
-
-  local function close_all()
-    for _, block in ipairs(order) do
-      if not block.closed then close(block.index, block) end
-    end
-  end
-
-  local on = {}
-
-  function on.message_start(frame)
-    local message = soft.object(frame, "message")
-    begin(message)
-    report(message and message.usage)
-  end
-
-  function on.content_block_start(frame)
-    local native = soft.object(frame, "content_block")
-    if not native then return end
-    begin()
-    local index = soft.integer(frame, "index") or count
-    if open[index] then close(index, open[index]) end
-    local shown, kind = skeleton(native, ctx)
-    local block = { idx = count, index = index, kind = kind }
-    count = count + 1
-    open[index], order[count], latest = block, block, block
-    if kind == "call" or kind == "server" then
-      block.early, block.input = early_input(native), {}
-    end
-    emit { type = "block_start", idx = block.idx, block = shown }
-    if kind == "text" then
-      text_delta(block, "text_delta", string_of(native, "text"))
-    elseif kind == "thinking" then
-      text_delta(block, "thinking_delta", string_of(native, "thinking"))
-      sign(block, string_of(native, "signature"))
-    end
-  end
-
-  -- Without an index the block opened last is meant.
-  local function block_of(frame)
-    local index = frame.index
-    local block = open[index == nil and -1 or index]
-    if not block and type(index) ~= "number" and latest and not latest.closed then
-      block = latest
-    end
-    return block
-  end
-
-  -- Some upstreams forget to open a block.
-  local function opened(frame, kind)
-    local block = block_of(frame)
-    if block or not kind then return block end
-    on.content_block_start { index = frame.index, content_block = { type = kind } }
-    return latest
-  end
-
-  function on.content_block_delta(frame)
-    local delta = frame.delta
-    local kind = type(delta) == "table" and delta.type
-    if kind == "text_delta" then
-      local block = opened(frame, "text")
-      if block.kind == "text" then text_delta(block, kind, string_of(delta, "text")) end
-    elseif kind == "thinking_delta" then
-      local block = opened(frame, "thinking")
-      if block.kind == "thinking" then text_delta(block, kind, string_of(delta, "thinking")) end
-    elseif kind == "input_json_delta" then
-      local block = block_of(frame)
-      if block and (block.kind == "call" or block.kind == "server") then
-        args_delta(block, string_of(delta, "partial_json"))
-      end
-    elseif kind == "signature_delta" then
-      local block = block_of(frame)
-      if block and block.kind == "thinking" then sign(block, string_of(delta, "signature")) end
-    elseif kind == "citations_delta" then
-      local block = block_of(frame)
-      local citation = block and block.kind == "text" and blocks.citation(delta.citation)
-      if citation then emit { type = "citation", idx = block.idx, citation = citation } end
-    end
-  end
-
-  function on.content_block_stop(frame)
-    local block = block_of(frame)
-    if block then close(block.index, block) end
-  end
-
-  function on.message_delta(frame)
-    begin()
-    local delta = soft.object(frame, "delta")
-    local reason = filled(delta, "stop_reason")
-    if reason then
-      stop = stops.decode("anthropic", reason)
-      stop.sequence = filled(delta, "stop_sequence")
-      if json.is_raw(delta.stop_details) and json.type(delta.stop_details) == "object" then
-        stop.details = delta.stop_details
-      end
-    end
-    report(frame.usage)
-  end
-
-  -- A stream may go on without its frame; a whole answer made of one would claim what nobody said.
-  local function lacks()
-    if not ctx.collecting then return nil end
-    return not is_named and "message_start" or not stop and "message_delta" or nil
-  end
-
-  local function finish()
-    if ended then return end
-    begin()
-    local missing = lacks()
-    if missing then
-      emit {
-        type = "error",
-        error = problems.new("truncated", "the upstream's answer came without " .. missing),
-      }
-      ended = true
-      return
-    end
-    close_all()
-    emit { type = "stop", stop = stops.effective(stop, calls) }
-    emit { type = "end" }
-    ended = true
-  end
-
-  function on.message_stop()
-    -- A stop without a reason is one when there was an answer.
-    if stop or count > 0 then finish() end
-  end
-
-  function on.ping()
-    emit { type = "keepalive" }
-  end
-
-  function on.error(_, data)
-    local found = problems.decode("anthropic", nil, data)
-    found.phase = count > 0 and "mid" or "pre"
-    emit { type = "error", error = found }
-    ended = true
-  end
-
-  -- What most events are: the events of a piece of a block that is open; nil for all others.
-  local function piece(fine, index, kind, text, thought, args)
-    local block = fine and index and open[index]
-    if not block then return nil end
-    local name, value = kind, nil
-    if kind == "text_delta" then
-      value = block.kind == "text" and text
-    elseif kind == "thinking_delta" then
-      value = block.kind == "thinking" and thought
-    elseif kind == "input_json_delta" then
-      name, value = "args_delta", block.kind == "call" and args
-    end
-    if type(value) ~= "string" then return nil end
-    if value == "" then return {} end
-    if name == "args_delta" then block.early = "" end
-    return { { type = name, idx = block.idx, text = value } }
-  end
-
-  local function frame(name, data)
-    if ended then return {} end
-    local events = piece(match(data, PIECE))
-    if events then return events end
-    out = {}
-    local found = decode(data, SHAPE)
-    if type(found) ~= "table" then return out end
-    local kind = found.type
-    if type(kind) ~= "string" then kind = found.error ~= nil and "error" or name end
-    local handle = on[kind]
-    if handle then handle(found, data) end
-    return out
-  end
-
-  local function eof()
-    if ended then return {} end
-    out = {}
-    if stop then
-      finish()
-    else
-      local phase = count > 0 and "mid" or "pre"
-      emit {
-        type = "error",
-        error = problems.new("truncated", "the upstream's answer broke off", phase),
-      }
-      ended = true
-    end
-    return out
-  end
-
-  return { frame = frame, eof = eof }
+  local s = {
+    ctx = ctx, out = nil, started = false, ended = false, is_named = false, open = {}, order = {},
+    latest = nil, calls = 0, stop = nil, totals = {}, single = {},
+  }
+  return {
+    frame = function(name, data) return frame(s, name, data) end,
+    eof = function() return eof(s) end,
+  }
 end
 
 return M

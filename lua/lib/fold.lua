@@ -46,7 +46,7 @@ local function finish(entry)
   local block = entry.block
   local finisher = finishers[block.type]
   if finisher then finisher(block, entry) end
-  if #entry.media > 0 then
+  if entry.media then
     block.source = block.source or { kind = "base64" }
     block.source.data = (block.source.data or "") .. concat(entry.media)
   end
@@ -57,118 +57,140 @@ local function finish(entry)
   return block
 end
 
---- Gathers events as they come.
---- @return {push: fun(event: IrEvent), response: fun(): IrResponse?, table?} fold  response() gives
----   nil and the error of a stream that failed
+local function choice_of(f, event)
+  local index = event.choice or 0
+  local choice = f.choices[index]
+  if not choice then
+    choice = { index = index, entries = {}, order = {}, stop = nil }
+    f.choices[index] = choice
+  end
+  return choice
+end
+
+local function entry_of(f, event)
+  local choice = f.choices[event.choice or 0]
+  return choice and choice.entries[event.idx]
+end
+
+local on = {}
+
+function on.start(f, event)
+  local response = f.response
+  response.id, response.model = event.id or "", event.model or ""
+  response.created = event.created or 0
+  response.service_tier = event.service_tier or response.service_tier
+  response.extras = event.extras or response.extras
+end
+
+function on.block_start(f, event)
+  local choice, block = choice_of(f, event), {}
+  for name, value in pairs(event.block) do block[name] = value end
+  choice.entries[event.idx] = { block = block, text = {}, media = nil, final = nil }
+  choice.order[#choice.order + 1] = event.idx
+end
+
+local function add_text(f, event)
+  local entry = entry_of(f, event)
+  if not entry then return end
+  local text = entry.text
+  text[#text + 1] = event.text
+  if event.logprobs then
+    local list = entry.block.logprobs or {}
+    table.move(event.logprobs, 1, #event.logprobs, #list + 1, list)
+    entry.block.logprobs = list
+  end
+end
+on.text_delta, on.thinking_delta, on.refusal_delta, on.args_delta =
+  add_text, add_text, add_text, add_text
+
+function on.thinking_part(f, event)
+  local entry = entry_of(f, event)
+  if not entry then return end
+  entry.part_starts = entry.part_starts or {}
+  table.insert(entry.part_starts, #entry.text)
+end
+
+function on.media_delta(f, event)
+  local entry = entry_of(f, event)
+  -- Previews are not the image.
+  if not entry or event.partial_index ~= nil then return end
+  entry.media = entry.media or {}
+  table.insert(entry.media, event.data)
+end
+
+function on.signature(f, event)
+  local entry = entry_of(f, event)
+  if not entry or not event.sig then return end
+  local old = entry.block.sig
+  if event.mode == "append" and old then
+    entry.block.sig = { family = old.family, kind = old.kind, data = old.data .. event.sig.data }
+  else
+    entry.block.sig = event.sig
+  end
+end
+
+function on.citation(f, event)
+  local entry = entry_of(f, event)
+  if not entry then return end
+  entry.block.citations = entry.block.citations or {}
+  table.insert(entry.block.citations, event.citation)
+end
+
+function on.block_stop(f, event)
+  local entry = entry_of(f, event)
+  if entry then entry.final = event.final end
+end
+
+function on.usage(f, event)
+  ir.merge_usage(f.response.usage, event.usage)
+end
+
+function on.stop(f, event)
+  choice_of(f, event).stop = event.stop
+end
+
+function on.error(f, event)
+  f.failure = f.failure or event.error
+end
+
+on["end"] = function(f, event)
+  local response = f.response
+  response.service_tier = event.service_tier or response.service_tier
+end
+
+--- What gathers events as they come.
+--- @return table fold
 function M.new()
-  local response, failure = ir.response(), nil
+  local response = ir.response()
   response.usage.missing = true
-  local choices, on = {}, {}
+  return { response = response, choices = {}, failure = nil }
+end
 
-  local function choice_of(event)
-    local index = event.choice or 0
+--- Takes an event; nothing of it is kept.
+--- @param fold table
+--- @param event IrEvent
+function M.push(fold, event)
+  local handler = on[event.type]
+  if handler then handler(fold, event) end
+end
+
+--- The whole answer.  Once.
+--- @param fold table
+--- @return IrResponse?
+--- @return table? error  of a stream that failed
+function M.response(fold)
+  if fold.failure then return nil, fold.failure end
+  local response, choices, indexes = fold.response, fold.choices, {}
+  for index in pairs(choices) do indexes[#indexes + 1] = index end
+  table.sort(indexes)
+  for i, index in ipairs(indexes) do
     local choice = choices[index]
-    if not choice then
-      choice = { index = index, entries = {}, order = {} }
-      choices[index] = choice
-    end
-    return choice
+    local made = ir.choice(index)
+    made.stop = choice.stop or made.stop
+    for j, idx in ipairs(choice.order) do made.blocks[j] = finish(choice.entries[idx]) end
+    response.choices[i] = made
   end
-
-  local function entry_of(event)
-    return choice_of(event).entries[event.idx]
-  end
-
-  function on.start(event)
-    response.id, response.model = event.id or "", event.model or ""
-    response.created = event.created or 0
-    response.service_tier = event.service_tier or response.service_tier
-    response.extras = event.extras or response.extras
-  end
-
-  function on.block_start(event)
-    local choice, block = choice_of(event), {}
-    for name, value in pairs(event.block) do block[name] = value end
-    choice.entries[event.idx] = { block = block, text = {}, media = {} }
-    choice.order[#choice.order + 1] = event.idx
-  end
-
-  local function add_text(event)
-    local entry = entry_of(event)
-    if not entry then return end
-    entry.text[#entry.text + 1] = event.text
-    if event.logprobs then
-      local list = entry.block.logprobs or {}
-      table.move(event.logprobs, 1, #event.logprobs, #list + 1, list)
-      entry.block.logprobs = list
-    end
-  end
-  on.text_delta, on.thinking_delta, on.refusal_delta, on.args_delta =
-    add_text, add_text, add_text, add_text
-
-  function on.thinking_part(event)
-    local entry = entry_of(event)
-    if not entry then return end
-    entry.part_starts = entry.part_starts or {}
-    table.insert(entry.part_starts, #entry.text)
-  end
-
-  function on.media_delta(event)
-    local entry = entry_of(event)
-    -- Previews are not the image.
-    if entry and event.partial_index == nil then entry.media[#entry.media + 1] = event.data end
-  end
-
-  function on.signature(event)
-    local entry = entry_of(event)
-    if not entry or not event.sig then return end
-    local old = entry.block.sig
-    if event.mode == "append" and old then
-      entry.block.sig = { family = old.family, kind = old.kind, data = old.data .. event.sig.data }
-    else
-      entry.block.sig = event.sig
-    end
-  end
-
-  function on.citation(event)
-    local entry = entry_of(event)
-    if not entry then return end
-    entry.block.citations = entry.block.citations or {}
-    table.insert(entry.block.citations, event.citation)
-  end
-
-  function on.block_stop(event)
-    local entry = entry_of(event)
-    if entry then entry.final = event.final end
-  end
-
-  function on.usage(event) ir.merge_usage(response.usage, event.usage) end
-  function on.stop(event) choice_of(event).stop = event.stop end
-  function on.error(event) failure = failure or event.error end
-  on["end"] = function(event)
-    response.service_tier = event.service_tier or response.service_tier
-  end
-
-  return {
-    push = function(event)
-      local handler = on[event.type]
-      if handler then handler(event) end
-    end,
-    response = function()
-      if failure then return nil, failure end
-      local indexes = {}
-      for index in pairs(choices) do indexes[#indexes + 1] = index end
-      table.sort(indexes)
-      for i, index in ipairs(indexes) do
-        local choice = choices[index]
-        local made = ir.choice(index)
-        made.stop = choice.stop or made.stop
-        for j, idx in ipairs(choice.order) do made.blocks[j] = finish(choice.entries[idx]) end
-        response.choices[i] = made
-      end
-      return response
-    end,
-  }
+  return response
 end
 
 --- @param events IrEvent[]
@@ -176,8 +198,8 @@ end
 --- @return table? error  of a stream that failed
 function M.fold(events)
   local fold = M.new()
-  for _, event in ipairs(events) do fold.push(event) end
-  return fold.response()
+  for _, event in ipairs(events) do M.push(fold, event) end
+  return M.response(fold)
 end
 
 -- --- a response to events -----------------------------------------------------------------------

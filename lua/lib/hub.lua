@@ -211,14 +211,15 @@ function M.collect(ctx)
   ensure_maps(ctx)
   ctx.collecting = true
   local decoder = ctx.of_upstream.decode_stream(ctx)
-  local gathered = fold.new()
-  local done = false
+  local gathered, push, done = fold.new(), fold.push, false
 
   local function take(events)
-    for _, event in ipairs(events) do
+    for i = 1, #events do
       if done then return end
-      gathered.push(event)
-      if event.type == "end" or event.type == "error" then done = true end
+      local event = events[i]
+      push(gathered, event)
+      local kind = event.type
+      done = kind == "end" or kind == "error"
     end
   end
 
@@ -231,7 +232,7 @@ function M.collect(ctx)
     finish = function()
       return guarded(function()
         if not done then take(decoder.eof()) end
-        local response, err = gathered.response()
+        local response, err = fold.response(gathered)
         if not response then return nil, problems.problem(err) end
         local first = response.choices[1]
         if first and first.stop.reason == "malformed_call" and is_empty(response) then

@@ -167,7 +167,8 @@
 --   lib.restore     restore.new(ctx, sink) -> push(event), restore.response(response, ctx)
 --   lib.sequencer   sequencer.new(sink) -> push(event); a sink is a function that gets an event
 --   lib.fold        fold.fold(events) -> IrResponse or nil, error; fold.unfold(response) -> events;
---                   fold.new() -> {push(event), response()}
+--                   fold.new() -> fold; fold.push(fold, event), which keeps nothing of the event;
+--                   fold.response(fold)
 --   lib.problems    errors of upstreams {kind, status, message, code, param, retry_after, phase}:
 --                   problems.decode(dialect, status, body, headers), problems.new(kind, message,
 --                   phase), problems.encode(dialect, error) -> table, problems.status(dialect, error),

@@ -82,11 +82,13 @@ void connection_break(struct connection *c)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    struct server *s = connection_of(handle)->server;
+    struct connection *c = connection_of(handle);
 
     (void)suggested;
+    if (body_place(c, buf))
+        return;
     // One buffer serves all connections: what is read is used up before the next read.
-    *buf = uv_buf_init(s->input, sizeof(s->input));
+    *buf = uv_buf_init(c->server->input, sizeof(c->server->input));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)

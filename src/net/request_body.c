@@ -76,14 +76,37 @@ bool body_takes(const struct connection *c)
            c->req.body_state == SERVER_BODY_READING;
 }
 
+bool body_place(struct connection *c, uv_buf_t *place)
+{
+    struct buf *body = &c->req.body;
+    uint64_t missing = c->parser.content_length;
+    size_t used = body->start + body->len + 1, space = body->cap > used ? body->cap - used : 0;
+
+    if (c->phase != PHASE_REQUEST || !body_takes(c) || c->tls || c->content || c->backlog.len > 0 ||
+        (c->parser.flags & F_CHUNKED))
+        return false;
+    if (space > missing)
+        space = (size_t)missing; // what comes behind is another request
+    // Where there is little space left, the shared buffer takes more at once.
+    if (space == 0 || (space < missing && space < sizeof(c->server->input)))
+        return false;
+    *place = uv_buf_init(body->data + body->len, (unsigned)space);
+    return true;
+}
+
 int body_on_bytes(llhttp_t *parser, const char *at, size_t n)
 {
     struct connection *c = parser->data;
+    struct buf *body = c->content ? &c->coded : &c->req.body;
 
     c->body_raw += n;
-    if (c->body_raw > c->req.body.max || !buf_append(c->content ? &c->coded : &c->req.body, at, n))
+    if (c->body_raw > c->req.body.max)
         return HPE_USER;
-    return 0;
+    if (body->data && at == body->data + body->len) { // read there, see body_place()
+        buf_commit(body, n);
+        return 0;
+    }
+    return buf_append(body, at, n) ? 0 : HPE_USER;
 }
 
 // llhttp lets a bare LF end the trailers; only CRLF may.

@@ -171,6 +171,9 @@ size_t head_take(struct connection *c, const char *bytes, size_t n);
 // Decides from the head how the body will be read.
 void body_begin(struct connection *c);
 bool body_takes(const struct connection *c);
+// Where the next bytes of a plain body can be read to, so that they are in place: behind those that
+// are there, and no more than are missing.  False when they go through the shared buffer.
+bool body_place(struct connection *c, uv_buf_t *place);
 size_t body_take(struct connection *c, const char *bytes, size_t n);
 int body_on_bytes(llhttp_t *parser, const char *at, size_t n);
 

@@ -334,6 +334,7 @@ void transfer_free(struct transfer *t)
         c->block_cap = 0;
         curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
     }
+    call_set_upload(c, 0);
     t->status = 0;
     t->head_done = t->done = false;
     t->error = TRANSFER_OK;

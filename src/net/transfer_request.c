@@ -110,6 +110,23 @@ static CURLcode set_method(CURL *easy, const struct transfer_request *request)
     return rc ? rc : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom);
 }
 
+// Each piece wakes the upstream, so large bodies go in large ones; curl has a buffer of that size
+// while it sends.  The smaller one is its minimum.
+#define SMALL_UPLOAD (16 * 1024L)
+#define LARGE_UPLOAD (64 * 1024L)
+
+CURLcode call_set_upload(struct call *c, size_t body_len)
+{
+    long wanted = body_len > SMALL_UPLOAD ? LARGE_UPLOAD : SMALL_UPLOAD;
+    CURLcode rc = CURLE_OK;
+
+    if (wanted != c->upload)
+        rc = curl_easy_setopt(c->easy, CURLOPT_UPLOAD_BUFFERSIZE, wanted);
+    if (rc == CURLE_OK)
+        c->upload = wanted;
+    return rc;
+}
+
 CURLcode call_set_request(struct call *c, const struct transfer_request *request,
                           const char *no_proxy)
 {
@@ -119,6 +136,7 @@ CURLcode call_set_request(struct call *c, const struct transfer_request *request
     if (!copy_fields(c, request, &list))
         return CURLE_OUT_OF_MEMORY;
     rc = set_method(c->easy, request);
+    rc = rc ? rc : call_set_upload(c, request->body ? request->body_len : 0);
     rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_URL, request->url);
     rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, list);
     rc = rc ? rc : curl_easy_setopt(c->easy, CURLOPT_PROXY, c->proxy);

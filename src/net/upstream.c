@@ -17,7 +17,6 @@
 #define LIMIT_CHECK_MS 250
 #define CACHED_CONNECTIONS 1024L
 #define BUFFER_BYTES (16 * 1024L)
-#define UPLOAD_BYTES (16 * 1024L) // curl's minimum
 
 struct socket_watch {
     uv_poll_t poll;
@@ -360,7 +359,6 @@ bool upstream_prepare_easy(struct upstream *u, CURL *easy)
     SET(CURLOPT_ACCEPT_ENCODING, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-    SET(CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, u);
     SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);

@@ -64,6 +64,7 @@ struct call {
     struct buf fields; // "name\0value\0" of the head being read, or read
     double last;       // when the upstream last gave something, or we let it go on
     double connect_seconds, first_byte_seconds, idle_seconds;
+    long upload; // bytes of the request's body that go out at once
     void *block; // curl_slist nodes and text of the request fields
     size_t block_cap;
     char error_text[CURL_ERROR_SIZE];
@@ -86,6 +87,9 @@ void upstream_watch_limits(struct upstream *u);
 
 // Whether nothing in it would change the shape of the request on the wire.
 bool transfer_request_is_clean(const struct transfer_request *request);
+
+// Sets how much of a body of that length goes out at once.  Not while curl works on the call.
+CURLcode call_set_upload(struct call *c, size_t body_len);
 
 // Tells curl of the request; its fields are copied.
 CURLcode call_set_request(struct call *c, const struct transfer_request *request,

@@ -550,6 +550,52 @@ static void a_large_answer_arrives_whole(void **state)
     client_deinit(&c);
 }
 
+// Bodies that are read to their place, whatever pieces they come in, and what follows them.
+static void large_bodies_arrive_whole_and_nothing_behind_them_is_lost(void **state)
+{
+    static const size_t steps[] = {1000, 4096, 65536, 100001}, n = 300 * 1000;
+    struct world *w = *state;
+    struct buf request;
+
+    buf_init(&request, 4 << 20);
+    for (int round = 0; round < 2; round++) {
+        buf_printf(&request, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", n);
+        for (size_t i = 0; i < n; i++)
+            buf_putc(&request, (char)('a' + (i * 7 + (i >> 9) + (size_t)round) % 26));
+        buf_puts(&request, GET);
+    }
+    for (size_t s = 0; s < sizeof(steps) / sizeof(*steps); s++) {
+        struct client c;
+        const char *at = request.data, *answer;
+
+        client_init(w, &c);
+        for (size_t left = request.len, step; left > 0; at += step, left -= step) {
+            step = left < steps[s] ? left : steps[s];
+            assert_int_equal(client_send(w, &c, at, step), step);
+            world_turn(w, UV_RUN_NOWAIT);
+            client_read(&c);
+        }
+        for (int i = 0; i < 2000 && client_responses(&c) < 4; i++) {
+            world_turn(w, UV_RUN_NOWAIT);
+            client_read(&c);
+        }
+        assert_int_equal(client_responses(&c), 4);
+        answer = client_text(&c);
+        for (int round = 0; round < 2; round++) {
+            const char *body = request.data + (size_t)round * (request.len / 2);
+
+            answer = strstr(answer, "POST /b 300000:");
+            assert_non_null(answer);
+            assert_memory_equal(answer + 15, strstr(body, "\r\n\r\n") + 4, n);
+            answer = strstr(answer + 15 + n, "GET /a 0:");
+            assert_non_null(answer);
+        }
+        client_deinit(&c);
+        world_run(w);
+    }
+    buf_deinit(&request);
+}
+
 static void an_aborted_response_has_no_clean_end(void **state)
 {
     struct world *w = *state;
@@ -838,6 +884,7 @@ int main(void)
         test(a_client_that_does_not_read_stops_the_writer),
         test(a_stuck_client_is_given_up),
         test(a_large_answer_arrives_whole),
+        test(large_bodies_arrive_whole_and_nothing_behind_them_is_lost),
         test(an_aborted_response_has_no_clean_end),
         test(too_many_pipelined_bytes_wait_in_the_kernel),
         test(a_client_that_pipelines_but_does_not_read_waits),

@@ -6,12 +6,15 @@
 local ir = require "lib.ir"
 local reject = require "lib.reject"
 
-local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.sub
+local byte, concat, find, gsub, sub =
+  string.byte, table.concat, string.find, string.gsub, string.sub
 local ipairs, move, pairs, type = ipairs, table.move, pairs, type
 
 local M = {}
 
 local OMITTED = "[image omitted: not supported by this model]"
+-- Blanks are this byte and some below it.
+local SPACE = byte " "
 -- What a user says who has to say something.
 local STUB = "(continue)"
 local ATTRIBUTION = "x-anthropic-billing-header:"
@@ -196,20 +199,27 @@ local function only_blank(turn, ctx, index)
 end
 
 -- The turn, another one in its place, or nil.
-local function strip_turn(turn, ctx, index)
+local function strip_turn(turn, ctx, index, seen)
   local of_user = turn.role ~= "assistant"
   local given, kept = turn.blocks, nil
   for i = 1, #given do
     local block = given[i]
-    local kind = block.type
-    local fitted = block
+    local kind, fitted = block.type, block
+    if block.sig then seen.signed = true end
     if kind == "text" then
       -- White space matters only when there is nothing else.
-      if not block.sig and is_blank(block.text) then fitted = nil end
-    elseif of_user and (kind == "thinking" or kind == "redacted_thinking") then
-      ctx.warn("drop.block", path_of(index, i), kind)
-      fitted = nil
+      if (byte(block.text) or 0) <= SPACE and not block.sig and is_blank(block.text) then
+        fitted = nil
+      end
+    elseif kind == "thinking" or kind == "redacted_thinking" then
+      if of_user then
+        ctx.warn("drop.block", path_of(index, i), kind)
+        fitted = nil
+      else
+        seen.thinking = true
+      end
     else
+      if kind == "image" and not of_user then seen.image = true end
       local own = fit[kind]
       if own then fitted = own(block, ctx, index, i) end
     end
@@ -221,19 +231,26 @@ local function strip_turn(turn, ctx, index)
   return kept and with_blocks(turn, kept)
 end
 
+--- What most conversations do not hold, so that passes about it can be left out.
+--- @class SeenContent
+--- @field signed boolean?    some block has a signature
+--- @field thinking boolean?  the assistant thought
+--- @field image boolean?     the assistant made an image
+
 --- N2: the turns without what is empty or unsupported.
 --- @param turns IrTurn[]
 --- @param ctx table
---- @return IrTurn[]
+--- @return IrTurn[] turns
+--- @return SeenContent seen
 function M.strip(turns, ctx)
-  local kept
+  local kept, seen = nil, { signed = nil, thinking = nil, image = nil }
   for index = 1, #turns do
     local turn = turns[index]
-    local stripped = strip_turn(turn, ctx, index)
+    local stripped = strip_turn(turn, ctx, index, seen)
     if stripped ~= turn and not kept then kept = head(turns, index - 1) end
     if kept then kept[#kept + 1] = stripped end
   end
-  return kept or turns
+  return kept or turns, seen
 end
 
 --- The leading instructions for a target.
@@ -287,19 +304,13 @@ local function move_images(turns)
   return out
 end
 
-local function has_assistant_image(turns)
-  for t = 1, #turns do
-    if turns[t].role == "assistant" then
-      local blocks = turns[t].blocks
-      for i = 1, #blocks do if blocks[i].type == "image" then return true end end
-    end
-  end
-  return false
-end
-
 --- Images of the assistant go to the next user turn, but for Gemini.
-function M.place_images(turns, ctx)
-  if ctx.base == "gemini" or not has_assistant_image(turns) then return turns end
+--- @param turns IrTurn[]
+--- @param ctx table
+--- @param seen SeenContent
+--- @return IrTurn[]
+function M.place_images(turns, ctx, seen)
+  if ctx.base == "gemini" or not seen.image then return turns end
   return move_images(turns)
 end
 

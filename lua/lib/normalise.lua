@@ -37,8 +37,8 @@ function M.run(original, ctx)
   take_suffix(request, ctx)
   if ctx.upstream_stream ~= nil then request.stream = ctx.upstream_stream end
   request.system = content.system(request.system, ctx)
-  local turns = content.strip(request.turns, ctx)
-  turns = content.place_images(turns, ctx)
+  local turns, seen = content.strip(request.turns, ctx)
+  turns = content.place_images(turns, ctx, seen)
   if joins then turns = content.merge(turns) end
   local merged = turns
   turns = pairing.run(turns, ctx)
@@ -46,7 +46,7 @@ function M.run(original, ctx)
   if joins and turns ~= merged then turns = content.merge(turns) end
   turns = content.ends(turns, request, ctx)
   local broken
-  turns, broken = replaying.run(turns, ctx)
+  turns, broken = replaying.run(turns, ctx, seen)
   if ctx.without_thinking then turns = replaying.without(turns) end
   request.turns = turns
   tooling.map(request, ctx)

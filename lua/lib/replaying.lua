@@ -201,11 +201,8 @@ local function is_loop_broken(turns)
   return false
 end
 
---- @param turns IrTurn[]
---- @param ctx table
---- @return IrTurn[] turns  a list of its own
---- @return boolean broken  manual thinking is not possible in this request (Anthropic)
-function M.run(turns, ctx)
+-- The turns with the assistant's as the target takes them.
+local function fit_turns(turns, ctx)
   local out, gone = {}, false
   for index = 1, #turns do
     local turn = turns[index]
@@ -213,7 +210,21 @@ function M.run(turns, ctx)
     if #turn.blocks > 0 then out[#out + 1] = turn else gone = true end
   end
   if gone and (ctx.base == "anthropic" or ctx.base == "gemini") then out = content.merge(out) end
-  if ctx.base == "gemini" then restore_google(out, ctx) end
+  return out
+end
+
+--- @param turns IrTurn[]
+--- @param ctx table
+--- @param seen SeenContent
+--- @return IrTurn[] turns
+--- @return boolean broken  manual thinking is not possible in this request (Anthropic)
+function M.run(turns, ctx, seen)
+  local out = turns
+  if seen.signed or seen.thinking or ctx.caps.reasoning_required then out = fit_turns(turns, ctx) end
+  if ctx.base == "gemini" then
+    if out == turns then out = content.head(turns, #turns) end
+    restore_google(out, ctx)
+  end
   return out, ctx.base == "anthropic" and is_loop_broken(out)
 end
 

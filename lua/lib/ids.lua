@@ -53,6 +53,7 @@ function M.map(_, ctx)
   local takes_all = not replay and limits[ir.base(upstream)] == nil
   local known = {}
   return {
+    known = known,
     to_upstream = function(id)
       if takes_all then return id end
       local mapped = known[id]

@@ -116,6 +116,7 @@ function M.map(request, caps)
 
   collect_tools(request.tools, add)
   return {
+    known = upstream,
     --- @param full string
     --- @return string
     to_upstream = function(full)

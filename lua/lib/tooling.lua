@@ -28,11 +28,21 @@ function M.wrap_input(text)
   return '{"input":' .. json.encode(text) .. "}"
 end
 
-local function map_call(block, ctx, custom)
+-- The name and the id for the upstream: most were asked for before.
+local function name_of(ctx, full)
+  return ctx.names.known[full] or ctx.names.to_upstream(full)
+end
+
+local function id_of(ctx, id)
+  return ctx.ids.known[id] or ctx.ids.to_upstream(id)
+end
+
+-- `renamed` gets the new names of calls, by their ids.
+local function map_call(block, ctx, custom, renamed)
   local given, given_id, namespace = block.name, block.id, block.namespace
   local full = namespace and names.full(given, namespace) or given
-  local name, id = ctx.names.to_upstream(full), ctx.ids.to_upstream(given_id)
-  ctx.called[given_id] = name
+  local name, id = name_of(ctx, full), id_of(ctx, given_id)
+  if name ~= given then renamed[given_id] = name end
   local unwrap = block.kind == "custom" and not custom
   if name == given and id == given_id and not namespace and not unwrap then return block end
   local made = copy(block)
@@ -44,9 +54,9 @@ local function map_call(block, ctx, custom)
   return made
 end
 
-local function map_result(block, ctx, custom)
+local function map_result(block, ctx, custom, renamed)
   local call_id, called_kind = block.call_id, block.kind
-  local id, name = ctx.ids.to_upstream(call_id), ctx.called[call_id] or block.name
+  local id, name = id_of(ctx, call_id), renamed[call_id] or block.name
   local kind = called_kind == "custom" and not custom and "function" or called_kind
   if id == call_id and name == block.name and kind == called_kind then return block end
   local made = copy(block)
@@ -54,15 +64,15 @@ local function map_result(block, ctx, custom)
   return made
 end
 
-local function map_turn(turn, ctx, custom)
+local function map_turn(turn, ctx, custom, renamed)
   local given, blocks = turn.blocks, nil
   for i = 1, #given do
     local block = given[i]
     local kind, mapped = block.type, block
     if kind == "tool_call" then
-      mapped = map_call(block, ctx, custom)
+      mapped = map_call(block, ctx, custom, renamed)
     elseif kind == "tool_result" then
-      mapped = map_result(block, ctx, custom)
+      mapped = map_result(block, ctx, custom, renamed)
     end
     if mapped ~= block then
       blocks = blocks or content.head(given, #given)
@@ -78,12 +88,16 @@ end
 function M.map(request, ctx)
   ctx.names = names.map(request, ctx.caps)
   ctx.ids = ids.map(request, ctx)
-  ctx.called = {}
-  local custom, turns = takes_custom(ctx), request.turns
   -- The map of names looks at the turns as they were.
-  local mapped = {}
-  for i = 1, #turns do mapped[i] = map_turn(turns[i], ctx, custom) end
-  request.turns = mapped
+  local custom, turns, renamed, mapped = takes_custom(ctx), request.turns, {}, nil
+  for i = 1, #turns do
+    local turn = map_turn(turns[i], ctx, custom, renamed)
+    if turn ~= turns[i] and not mapped then
+      mapped = content.head(turns, #turns)
+      request.turns = mapped
+    end
+    if mapped then mapped[i] = turn end
+  end
 end
 
 -- --- tools --------------------------------------------------------------------------------------

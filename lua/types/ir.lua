@@ -192,10 +192,12 @@
 ---@field set fun(key: string, value: string)
 
 ---@class NameMap
+---@field known table<string, string>  what to_upstream gave before
 ---@field to_upstream fun(full: string): string
 ---@field to_client fun(name: string): string, string?, string?
 
 ---@class IdMap
+---@field known table<string, string>
 ---@field to_upstream fun(id: string): string
 ---@field to_client fun(id: string): string
 

@@ -97,10 +97,10 @@ function M.citations(list)
   return found
 end
 
-function part.output_text(each, r, path)
-  local block = { type = "text", text = r.string(each, "text", path) or "" }
-  block.citations = M.citations(each.annotations)
-  local logprobs = each.logprobs
+function part.output_text(each, r, path, from)
+  local block = { type = "text", text = r.string(each, "text", path) or "", item = from }
+  local annotations, logprobs = each.annotations, each.logprobs
+  if annotations then block.citations = M.citations(annotations) end
   if type(logprobs) == "table" and #logprobs > 0 then block.logprobs = logprobs end
   return block
 end
@@ -154,22 +154,29 @@ function part.input_audio(each, r, path)
   }
 end
 
-local function read_part(each, r, path)
-  local kind = type(each.type) == "string" and part[each.type]
-  local block = kind and kind(each, r, path)
-  if not block then return opaque(each) end
+local function read_part(each, r, path, from)
+  local read = part[each.type]
+  local block = read and read(each, r, path, from)
+  if not block then
+    block = opaque(each)
+    block.item = from
+    return block
+  end
   local breakpoint = each.prompt_cache_breakpoint
   if breakpoint ~= nil and breakpoint ~= null then block.cache = { kind = "ephemeral" } end
-  block.extras = M.extras(each, of_part)
+  local extras = M.extras(each, of_part)
+  if extras then block.extras = extras end
+  block.item = from
   return block
 end
 
 --- The blocks of a `content` or `output`: text, or a list of parts.
+--- @param from table?  the item of the blocks
 --- @return IrBlock[]
-function M.parts(object, name, r, path)
+function M.parts(object, name, r, path, from)
   local content = object[name]
   if type(content) == "string" then
-    return content ~= "" and { ir.text(content) } or {}
+    return content ~= "" and { { type = "text", text = content, item = from } } or {}
   end
   local list = r.list(object, name, path)
   local blocks = {}
@@ -177,9 +184,9 @@ function M.parts(object, name, r, path)
   for i = 1, #list do
     local each = list[i]
     if type(each) == "table" and not is_array(each) then
-      blocks[#blocks + 1] = read_part(each, r, path)
+      blocks[#blocks + 1] = read_part(each, r, path, from)
     elseif type(each) == "string" then
-      blocks[#blocks + 1] = ir.text(each)
+      blocks[#blocks + 1] = { type = "text", text = each, item = from }
     end
   end
   return blocks
@@ -188,7 +195,9 @@ end
 local function origin(item, group, modelled)
   local extras = M.extras(item, modelled)
   local id, status, phase = item.id, item.status, item.phase
-  if not group and id == nil and status == nil and not extras then return nil end
+  if id == nil and status == nil and not extras and (phase == nil or not group) then
+    return group and { group = group }
+  end
   return {
     id = type(id) == "string" and id ~= "" and id or nil,
     status = type(status) == "string" and status or nil,
@@ -203,8 +212,7 @@ local kinds = {}
 local sides = { user = "user", assistant = "assistant", system = "system", developer = "developer" }
 
 local function side_of(item, r, path)
-  local role = r.string(item, "role", path)
-  local side = sides[role or "user"] or "user"
+  local side = sides[r.string(item, "role", path)] or "user"
   -- Some clients give their answers back without the role of the assistant.
   if side == "user" and type(item.content) == "table" then
     for _, each in ipairs(item.content) do
@@ -215,9 +223,7 @@ local function side_of(item, r, path)
 end
 
 function kinds.message(item, r, path, n)
-  local blocks = M.parts(item, "content", r, path)
-  local from = origin(item, n, of_message)
-  for i = 1, #blocks do blocks[i].item = from end
+  local blocks = M.parts(item, "content", r, path, origin(item, n, of_message))
   return side_of(item, r, path), blocks
 end
 
@@ -412,14 +418,15 @@ end
 --- Reads one item.
 --- @param item table  decoded with ITEM
 --- @param r table  lib.fields or lib.fields.soft
---- @param path string?
+--- @param path any
 --- @param n integer  its place, from 0
 --- @return "user"|"assistant"|"system"|"developer"|"output" side
 --- @return IrBlock[] blocks
 function M.read(item, r, path, n)
-  local kind = M.kind(item)
-  local read = kinds[kind]
+  local read = kinds[item.type or "message"]
   if read then return read(item, r, path, n) end
+  local kind = M.kind(item)
+  if kind == "message" then return kinds.message(item, r, path, n) end
   local outside = kind:sub(-7) == "_output" or kind == "mcp_approval_response"
   return outside and "output" or "assistant", { opaque(item) }
 end

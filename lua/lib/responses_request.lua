@@ -4,6 +4,7 @@ local fields = require "lib.fields"
 local ir = require "lib.ir"
 local items = require "lib.responses_items"
 local json = require "json"
+local place = require "lib.place"
 local reject = require "lib.reject"
 local replay = require "lib.responses_replay"
 local search = require "lib.responses_search"
@@ -61,8 +62,8 @@ local function stored(text)
   return json.decode(text, STORED)
 end
 
-local function resolve(ctx, each, path)
-  local id = fields.string(each, "id", path) or ""
+local function resolve(ctx, each, at)
+  local id = fields.string(each, "id", at) or ""
   local text = replay.item(ctx, id)
   if text then return stored(text) end
   if replay.upstream_knows(ctx) then return each end
@@ -86,56 +87,64 @@ local function continue(request, body, list, ctx)
   return joined
 end
 
--- Writes items into turns.  Consecutive items of the assistant are one turn, and so are outputs.
-local function turns_of(request, list, ctx)
-  local turns, system = request.turns, request.system
-  local current, side_before
-  local function enter(side, role)
-    if side ~= side_before or side == "user" or role == "instruction" then
-      current = ir.turn(role)
-      turns[#turns + 1] = current
-      side_before = side
-    end
-    return current
+-- Items that are not read as they stand.
+local special = { item_reference = true, additional_tools = true }
+for kind in pairs(search.ITEMS) do special[kind] = true end
+
+-- The item that is meant by one of those; nil when it only brought tools.
+local function meant(each, at, request, ctx)
+  if each.type == "item_reference" then each = resolve(ctx, each, at) end
+  if search.ITEMS[each.type] and search.is_ours(each, ctx) then
+    return search.item(request, each, at, tools.add, ctx)
   end
-  for n = 1, #list do
-    local each = list[n]
-    local path = "input[" .. n - 1 .. "]"
-    if type(each) == "string" then each = { role = "user", content = each } end
-    if type(each) ~= "table" or is_array(each) then reject.bad(path, "must be an object") end
-    local kind = items.kind(each)
-    if kind == "item_reference" then
-      each = resolve(ctx, each, path)
-      kind = items.kind(each)
+  if each.type ~= "additional_tools" then return each end
+  tools.add(request, fields.list(each, "tools", at), at .. ".tools", ctx)
+  return nil
+end
+
+local roles = {
+  user = "user", output = "user", assistant = "assistant", system = "instruction",
+  developer = "instruction",
+}
+
+-- Adds the blocks of an item.  Consecutive items of the assistant are one turn, and so are outputs.
+local function add_blocks(state, side, blocks)
+  local role, turns = roles[side], state.turns
+  if role == "instruction" and not turns[1] then
+    local system = state.system
+    for i = 1, #blocks do
+      blocks[i].level = side
+      system[#system + 1] = blocks[i]
     end
-    if search.is_item(kind) and search.is_ours(each, ctx) then
-      each = search.item(request, each, path, tools.add, ctx)
-      kind = each.type
-    end
-    if kind == "additional_tools" then
-      tools.add(request, fields.list(each, "tools", path), path .. ".tools", ctx)
+    return
+  end
+  local first, turn = blocks[1], state.turn
+  if not first then return end
+  if side == state.side and role ~= "instruction" and side ~= "user" then
+    local all = turn.blocks
+    for i = 1, #blocks do all[#all + 1] = blocks[i] end
+  else
+    turn = ir.turn(role, blocks)
+    turns[#turns + 1] = turn
+    state.turn, state.side = turn, side
+    if role == "instruction" then turn.level = side end
+  end
+  local phase = side == "assistant" and first.item and first.item.phase
+  if phase then turn.phase = phase == "commentary" and "commentary" or "final" end
+end
+
+local function read_items(request, list, ctx)
+  local at = place.of "input"
+  local state = { system = request.system, turns = request.turns, turn = nil, side = nil }
+  for i = 1, #list do
+    local each = list[i]
+    if type(each) == "string" then
+      each = { role = "user", content = each }
     else
-      local side, blocks = items.read(each, fields, path, n - 1)
-      if side == "system" or side == "developer" then
-        if #turns == 0 then
-          for _, block in ipairs(blocks) do
-            block.level = side
-            system[#system + 1] = block
-          end
-        elseif #blocks > 0 then
-          local turn = enter(side, "instruction")
-          turn.level, turn.blocks = side, blocks
-        end
-      elseif #blocks > 0 then
-        local turn = enter(side, side == "assistant" and "assistant" or "user")
-        local all = turn.blocks
-        for i = 1, #blocks do all[#all + 1] = blocks[i] end
-        local from = blocks[1].item
-        if side == "assistant" and from and from.phase then
-          turn.phase = from.phase == "commentary" and "commentary" or "final"
-        end
-      end
+      place.element(at, list, i)
     end
+    if special[each.type] then each = meant(each, at, request, ctx) end
+    if each then add_blocks(state, items.read(each, fields, at, i - 1)) end
   end
 end
 
@@ -146,7 +155,7 @@ local function read_input(request, body, ctx)
   elseif input ~= nil and (type(input) ~= "table" or not is_array(input)) then
     reject.bad("input", "must be a string or an array")
   end
-  turns_of(request, continue(request, body, input or {}, ctx), ctx)
+  read_items(request, continue(request, body, input or {}, ctx), ctx)
   local conversation = given(body.conversation)
   local id = conversation
   if type(conversation) == "table" then id = conversation.id end

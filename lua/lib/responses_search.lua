@@ -15,13 +15,8 @@ M.NAME = "tool_search"
 
 local EMPTY = assert(json.raw "{}")
 
-local items = { tool_search_call = true, tool_search_output = true }
-
---- @param kind string
---- @return boolean
-function M.is_item(kind)
-  return items[kind] == true
-end
+--- The kinds of items that are of a search.
+M.ITEMS = { tool_search_call = true, tool_search_output = true }
 
 --- Whether a tool or an item is of a search that the client does, for a model of another vendor.
 --- @param native table
@@ -71,7 +66,7 @@ end
 --- An item of a search as the item of a call or of its result.
 --- @param request IrRequest
 --- @param native table
---- @param path string
+--- @param path any
 --- @param read fun(into: IrRequest, list: table?, path: string, ctx: TranslationContext)  tools
 --- @param ctx TranslationContext
 --- @return table item

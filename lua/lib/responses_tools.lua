@@ -4,10 +4,11 @@ local fields = require "lib.fields"
 local json = require "json"
 local names = require "lib.names"
 local items = require "lib.responses_items"
+local place = require "lib.place"
 local reject = require "lib.reject"
 local search = require "lib.responses_search"
 
-local ipairs, next, sub, type = ipairs, next, string.sub, type
+local ipairs, next, sub, tostring, type = ipairs, next, string.sub, tostring, type
 local soft, null = fields.soft, json.null
 local encode, is_array, raw = json.encode, json.is_array, json.raw
 
@@ -126,7 +127,7 @@ local function add_one(request, native, path, ctx, group)
     local config = tool.server.config
     -- Search in what the vendor has stored: no other vendor has that.
     if config and not config.external and ctx.upstream and ctx.upstream.dialect ~= "responses" then
-      ctx.warn("drop.tool", path, "web search without access to the web")
+      ctx.warn("drop.tool", tostring(path), "web search without access to the web")
     else
       list[#list + 1] = tool
     end
@@ -134,8 +135,9 @@ local function add_one(request, native, path, ctx, group)
 end
 
 function add(request, list, path, ctx, group)
+  local at = place.of(path)
   for i = 1, list and #list or 0 do
-    add_one(request, fields.element(list, i, path), path .. "[" .. i - 1 .. "]", ctx, group)
+    add_one(request, place.element(at, list, i), at, ctx, group)
   end
 end
 

@@ -163,7 +163,7 @@ function writers.tool_call(block, out, state)
   bind(out, state.wanted, show.bound(block))
   out[#out + 1] = {
     type = "tool_use", id = show.call_id(block, state.ctx), name = block.name or "",
-    input = parts.input(block, state.ctx.warn, "answer"),
+    input = parts.input(block, state),
   }
   state.facts.calls = state.facts.calls + 1
 end
@@ -212,8 +212,8 @@ end
 --- @return string body
 function M.encode(response, ctx)
   local state = {
-    ctx = ctx, wanted = show.thinking(ctx), facts = { calls = 0 }, searches = 0,
-    server_id = show.server_ids(ctx),
+    ctx = ctx, warn = ctx.warn, at = "answer", wanted = show.thinking(ctx),
+    facts = { calls = 0 }, searches = 0, server_id = show.server_ids(ctx),
   }
   local choice, out = response.choices[1] or ir.choice(0), {}
   for _, block in ipairs(choice.blocks) do

@@ -56,8 +56,14 @@ local function finish(state, native, block)
 end
 M.finish = finish
 
+-- Where the blocks at hand stand, in words: `state.at` is the number of a turn, or a name.
+local function where(state)
+  local at = state.at
+  return type(at) == "number" and "turns[" .. at - 1 .. "]" or at
+end
+
 local function drop(state, block, why)
-  state.warn("drop.block", state.path, why or block.type)
+  state.warn("drop.block", where(state), why or block.type)
   return nil
 end
 
@@ -92,7 +98,7 @@ local function usable(state, block)
     if sig.family == state.family then return sig.data end
     if sig.family == "unknown" and state.same then return sig.data end
   end
-  state.warn("drop.signature", state.path, block.type)
+  state.warn("drop.signature", where(state), block.type)
   return nil
 end
 
@@ -183,16 +189,15 @@ end
 
 --- The arguments of a call as the object they have to be.
 --- @param block table  tool_call
---- @param warn fun(code: string, path: string, detail: string?)
---- @param path string
+--- @param state table  {warn, at}
 --- @return RawJson input
-function M.input(block, warn, path)
+function M.input(block, state)
   local args = block.args or ""
   if block.kind == "custom" then return json.raw(json.encode { input = args }) end
   if not find(args, "%S") then return json.raw "{}" end
   local raw = json.raw(args)
   if not raw then
-    warn("map.lossy", path, "arguments of " .. tostring(block.name) .. " are not JSON")
+    state.warn("map.lossy", where(state), "arguments of " .. tostring(block.name) .. " are not JSON")
     return json.raw "{}"
   end
   if json.type(raw) ~= "object" then raw = json.raw(json.encode { value = raw }) end
@@ -202,7 +207,7 @@ end
 function writers.tool_call(state, block)
   local native = {
     type = "tool_use", id = block.id, name = names.full(block.name, block.namespace),
-    input = M.input(block, state.warn, state.path), caller = state.same and block.caller or nil,
+    input = M.input(block, state), caller = state.same and block.caller or nil,
   }
   return finish(state, native, block)
 end
@@ -276,7 +281,7 @@ function writers.opaque(state, block)
 end
 
 --- Writes blocks; what cannot be carried is left out with a warning.
---- @param state table  {warn, path, marks, same, family, foreign_calls}
+--- @param state table  {warn, at, marks, same, family, foreign_calls}
 --- @param blocks table[]?
 --- @return table[] list
 function M.list(state, blocks)
@@ -301,7 +306,7 @@ end
 function M.instruction(state, blocks, as)
   for _, block in ipairs(blocks) do
     if block.type ~= "text" and not (block.type == "opaque" and block.dialect == "anthropic") then
-      reject.bad(state.path, "instructions can only hold text, not " .. tostring(block.type))
+      reject.bad(where(state), "instructions can only hold text, not " .. tostring(block.type))
     end
   end
   return M.list(state, as and as(blocks) or blocks)

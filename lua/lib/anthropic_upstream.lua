@@ -212,8 +212,9 @@ local function write_turn(state, turn, messages)
     end
     return
   end
-  if turn.role == "assistant" then find_foreign_calls(state, turn) end
-  state.of_assistant = turn.role == "assistant"
+  local of_assistant = turn.role == "assistant"
+  if of_assistant and state.same then find_foreign_calls(state, turn) end
+  state.of_assistant = of_assistant
   local content = parts.list(state, turn.blocks)
   if content[1] then push(messages, turn.role, content, extras) end
 end
@@ -237,7 +238,7 @@ end
 local function write_messages(state, request, body)
   local messages = {}
   for i, turn in ipairs(request.turns) do
-    state.path = "turns[" .. i - 1 .. "]"
+    state.at = i
     write_turn(state, turn, messages)
   end
   trim_prefill(messages)
@@ -275,14 +276,14 @@ end
 function M.encode(request, ctx)
   local caps = ctx.caps
   local state = {
-    caps = caps, warn = ctx.warn, path = "", marks = {}, foreign_calls = {},
+    caps = caps, warn = ctx.warn, at = "", marks = {}, foreign_calls = {},
     family = caps.signature_family or "anthropic",
     same = ctx.client ~= nil and ctx.client.dialect == "anthropic",
   }
   local body = { model = ctx.upstream_model or request.model, stream = request.stream or nil }
   local config = {}
   local tools = write_tools(state, request, body)
-  state.path = "system"
+  state.at = "system"
   local system = parts.instruction(state, request.system)
   if system[1] then body.system = system end
   write_messages(state, request, body)

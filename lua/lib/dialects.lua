@@ -51,6 +51,8 @@ local function error_text(base, name, data)
     end
     return nil
   end
+  -- Anthropic tells by its name what an event is.
+  if base == "anthropic" and name ~= "" and name ~= "error" then return nil end
   return chat.is_error(data) and data or nil
 end
 

@@ -168,19 +168,23 @@ static void l_encode_object(struct encoder *e, bool ordered)
 
 // --- arrays --------------------------------------------------------------------------------------
 
-static void l_encode_array(struct encoder *e)
+// Writes the elements as lua_next() gives them.  False when it gives another key than the next one:
+// the table may be an array all the same.
+static bool l_encode_elements(struct encoder *e)
 {
-    lua_Integer n = (lua_Integer)lua_rawlen(e->L, -1);
+    lua_State *L = e->L;
+    lua_Integer n = 0;
 
-    l_check(e, buf_putc(e->out, '['));
-    for (lua_Integer i = 1; i <= n; i++) {
-        if (i > 1)
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != ++n) {
+            lua_pop(L, 2);
+            return false;
+        }
+        if (n > 1)
             l_check(e, buf_putc(e->out, ','));
-        lua_rawgeti(e->L, -1, i);
         l_encode(e);
-        lua_pop(e->L, 1);
     }
-    l_check(e, buf_putc(e->out, ']'));
+    return true;
 }
 
 // An array must have the keys 1..n and no other, else something would be lost silently.
@@ -198,6 +202,28 @@ static void l_check_sequence(struct encoder *e)
     }
     if (count != n)
         l_fail(e, "an array has holes");
+}
+
+// Nearly all arrays come in their order.
+static void l_encode_array(struct encoder *e)
+{
+    size_t begin = e->out->len;
+
+    l_check(e, buf_putc(e->out, '['));
+    if (!l_encode_elements(e)) {
+        lua_Integer n = (lua_Integer)lua_rawlen(e->L, -1);
+
+        l_check_sequence(e);
+        e->out->len = begin + 1;
+        for (lua_Integer i = 1; i <= n; i++) {
+            if (i > 1)
+                l_check(e, buf_putc(e->out, ','));
+            lua_rawgeti(e->L, -1, i);
+            l_encode(e);
+            lua_pop(e->L, 1);
+        }
+    }
+    l_check(e, buf_putc(e->out, ']'));
 }
 
 // --- any value -----------------------------------------------------------------------------------
@@ -233,12 +259,10 @@ static void l_encode_table(struct encoder *e)
         l_fail(e, "nested too deeply (or in itself)");
     e->depth++;
     luaL_checkstack(e->L, 16, "json.encode");
-    if (kind == KIND_ARRAY) {
-        l_check_sequence(e);
+    if (kind == KIND_ARRAY)
         l_encode_array(e);
-    } else {
+    else
         l_encode_object(e, kind == KIND_ORDERED);
-    }
     e->depth--;
 }
 

@@ -3,15 +3,25 @@
 local crypto = require "crypto"
 local json = require "json"
 local parts = require "lib.responses_parts"
+local place = require "lib.place"
 local thinking = require "lib.thinking"
 local tools = require "lib.responses_tools"
 
-local concat, ipairs, next, sub, type =
-  table.concat, ipairs, next, string.sub, type
+local concat, ipairs, next, sub, tostring, type =
+  table.concat, ipairs, next, string.sub, tostring, type
 local array, extend, write_part = json.array, parts.extend, parts.write
 
 local M = {}
 
+-- Comes to a block, which warnings name.
+local function enter(state, b)
+  local at = state.at
+  at.outer.at, at.at, state.path = state.turn - 1, b - 1, at
+end
+
+local function warn(state, kind, what)
+  state.ctx.warn(kind, tostring(state.path), what)
+end
 
 local function push(state, item)
   local input = state.input
@@ -46,7 +56,7 @@ local assistant = {}
 function assistant.thinking(block, state)
   local sig = block.sig
   if not sig or sig.family ~= "openai" or sig.kind == "redacted" then
-    state.ctx.warn("drop.signature", state.path)
+    warn(state, "drop.signature")
     return
   end
   local summary = array()
@@ -64,20 +74,22 @@ function assistant.thinking(block, state)
 end
 
 function assistant.redacted_thinking(_, state)
-  state.ctx.warn("drop.signature", state.path)
+  warn(state, "drop.signature")
 end
 
 function assistant.tool_call(block, state)
   flush(state)
-  local native
-  if block.kind == "custom" then
+  local args, custom, input = block.args, block.kind == "custom", nil
+  if custom then
     state.custom[block.id] = true
-    native = { type = "custom_tool_call", input = block.args }
-  else
-    native = { type = "function_call", arguments = block.args ~= "" and block.args or "{}" }
+    args, input = nil, args
+  elseif args == "" then
+    args = "{}"
   end
-  native.call_id, native.name, native.namespace = block.id, block.name, block.namespace
-  push(state, identify(state, native, block.item))
+  push(state, identify(state, {
+    type = custom and "custom_tool_call" or "function_call", arguments = args, input = input,
+    call_id = block.id, name = block.name, namespace = block.namespace,
+  }, block.item))
 end
 
 local function safe_id(prefix, id)
@@ -99,7 +111,7 @@ function assistant.server_call(block, state)
       action = { type = "search", query = type(query) == "string" and query or "" },
     })
   else
-    state.ctx.warn("drop.block", state.path, "server_call")
+    warn(state, "drop.block", "server_call")
   end
 end
 
@@ -117,13 +129,13 @@ function assistant.image(block, state)
     push(state, extend(native, from.extras))
     return
   end
-  state.ctx.warn("drop.block", state.path, "image of the assistant")
+  warn(state, "drop.block", "image of the assistant")
 end
 
 function assistant.compaction(block, state)
   local sig = block.sig
   if not sig or sig.family ~= "openai" then
-    state.ctx.warn("drop.signature", state.path)
+    warn(state, "drop.signature")
     return
   end
   flush(state)
@@ -131,28 +143,35 @@ function assistant.compaction(block, state)
   push(state, identify(state, native, block.item))
 end
 
-local function write_assistant(turn, state)
-  local content, from, group
-  local function close()
-    if content and #content > 0 then
-      flush(state)
-      message(state, "assistant", content, from)
-    end
-    content, from = nil, nil
+-- Ends the message of the assistant that is being written, if there is one.
+local function close_message(state)
+  local content, from = state.content, state.from
+  if not content then return end
+  if content[1] ~= nil then
+    flush(state)
+    message(state, "assistant", content, from)
   end
+  state.content, state.from = nil, nil
+end
+
+local function write_assistant(turn, state)
   for b, block in ipairs(turn.blocks) do
-    state.path = "turns[" .. state.turn - 1 .. "].blocks[" .. b - 1 .. "]"
+    enter(state, b)
     local item = block.item
     local grouped = item and item.group
     local kind = block.type
     if kind == "text" or kind == "refusal" or kind == "opaque" and grouped then
-      if content and grouped ~= group then close() end
-      if not content then content, from, group = array(), item, grouped end
+      if state.content and grouped ~= state.group then close_message(state) end
+      local content = state.content
+      if not content then
+        content = array()
+        state.content, state.from, state.group = content, item, grouped
+      end
       if kind ~= "text" or block.text ~= "" then
         content[#content + 1] = write_part(block, "assistant", state)
       end
     else
-      close()
+      close_message(state)
       local write = assistant[kind]
       if write then
         write(block, state)
@@ -160,14 +179,14 @@ local function write_assistant(turn, state)
         flush(state)
         push(state, block.raw)
       else
-        state.ctx.warn("drop.block", state.path, kind)
+        warn(state, "drop.block", kind)
       end
     end
   end
-  close()
+  close_message(state)
   if #state.waiting > 0 then
     state.waiting = {}
-    state.ctx.warn("drop.block", state.path, "reasoning without what follows")
+    warn(state, "drop.block", "reasoning without what follows")
   end
 end
 
@@ -211,7 +230,7 @@ local function write_user(turn, state)
   local content = array()
   local from
   for b, block in ipairs(turn.blocks) do
-    state.path = "turns[" .. state.turn - 1 .. "].blocks[" .. b - 1 .. "]"
+    enter(state, b)
     if block.type == "tool_result" then
       write_output(block, state)
     elseif block.type == "opaque" and not (block.item and block.item.group) then
@@ -368,7 +387,8 @@ function M.build(request, ctx, system_as_messages)
   local own = dialect == "responses"
   local state = {
     ctx = ctx, input = array(), waiting = {}, custom = {},
-    path = "", turn = 0, stored = own and request.service.store == true,
+    path = "", at = place.of("blocks", place.of "turns"), turn = 0,
+    stored = own and request.service.store == true,
   }
   local body = { model = ctx.upstream_model or request.model, input = state.input }
   if request.stream then body.stream = true end

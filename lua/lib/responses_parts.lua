@@ -3,7 +3,7 @@
 local json = require "json"
 local media = require "lib.media"
 
-local concat, ipairs, next = table.concat, ipairs, next
+local concat, ipairs, next, tostring = table.concat, ipairs, next, tostring
 local array = json.array
 
 local M = {}
@@ -105,13 +105,13 @@ end
 --- A block as part of a message or an output.
 --- @param block IrBlock
 --- @param role string  "assistant", or "user" for all others
---- @param state {ctx: TranslationContext, path: string}
+--- @param state {ctx: TranslationContext, path: any}
 --- @return any  nil when it cannot be carried
 function M.write(block, role, state)
   local write = part[block.type]
   local native = write and write(block, role)
   if not native then
-    state.ctx.warn("drop.block", state.path, block.type)
+    state.ctx.warn("drop.block", tostring(state.path), block.type)
     return nil
   end
   if block.type == "opaque" then return native end

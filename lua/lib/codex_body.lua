@@ -35,10 +35,10 @@ local function is_object(value)
   return type(value) == "table" and not is_array(value)
 end
 
-local function strip_part(list)
-  if type(list) ~= "table" or not is_array(list) then return false end
+local function strip_parts(list)
   local changed = false
-  for _, part in ipairs(list) do
+  for i = 1, is_array(list) and #list or 0 do
+    local part = list[i]
     if type(part) == "table" and part.prompt_cache_breakpoint ~= nil then
       part.prompt_cache_breakpoint = nil
       changed = true
@@ -47,16 +47,22 @@ local function strip_part(list)
   return changed
 end
 
+local function is_foreign(id, item)
+  if type(id) ~= "string" then return false end
+  local prefix = prefixes[item.type or item.role and "message"]
+  return #id > ID_MAX or prefix ~= nil and sub(id, 1, #prefix) ~= prefix
+end
+
 -- What the backend refuses in an item.
 local function restrict_item(item)
-  local changed, id = false, item.id
-  local prefix = prefixes[item.type or item.role and "message"]
-  if type(id) == "string" and (#id > ID_MAX or prefix and sub(id, 1, #prefix) ~= prefix) then
+  local changed, id, content, output = false, item.id, item.content, item.output
+  if id ~= nil and is_foreign(id, item) then
     item.id = nil
     changed = true
   end
-  changed = strip_part(item.content) or changed
-  return strip_part(item.output) or changed
+  if type(content) == "table" then changed = strip_parts(content) or changed end
+  if type(output) == "table" then changed = strip_parts(output) or changed end
+  return changed
 end
 
 local function adapt_item(item, is_platform)
@@ -78,7 +84,8 @@ local function adapt_input(body, is_platform)
   end
   local changed = false
   if type(input) ~= "table" then return changed end
-  for _, item in ipairs(input) do
+  for i = 1, #input do
+    local item = input[i]
     if is_object(item) and adapt_item(item, is_platform) then changed = true end
   end
   return changed

@@ -245,7 +245,8 @@ end
 
 local function write_instruction(turn, state)
   local content = array()
-  for _, block in ipairs(turn.blocks) do
+  for b, block in ipairs(turn.blocks) do
+    enter(state, b)
     content[#content + 1] = write_part(block, "user", state)
   end
   local role = turn.level == "system" and "system" or "developer"

@@ -282,6 +282,13 @@ test("only reasoning of the own family is sent, without id and text (61, 69)", f
     {"type":"message","role":"assistant","content":[{"type":"output_text","text":"d"}]}]]=])
 end)
 
+test("what an instruction cannot carry is told with its own place", function()
+  local turn = ir.turn("instruction", { ir.text "b", { type = "audio" } })
+  local body, ctx = encode(request { ir.turn("user", { ir.text "a" }), turn })
+  same({ #body.input, #body.input[2].content, warned(ctx) },
+    { 2, 1, { "drop.block turns[1].blocks[1]" } })
+end)
+
 test("reasoning that nothing follows is dropped (69)", function()
   local body, ctx = encode(request {
     ir.turn("assistant", { ir.text "a", { type = "thinking", text = "", sig = OPENAI } }),

@@ -59,17 +59,19 @@ local function answer_of(ctx, whole)
   }
 end
 
-local function emit_response(w, kind)
+-- A frame with the response as it stands, and perhaps a second one with the same.
+local function emit_response(w, kind, another)
   if w.whole then return end
-  emit(w, kind, '"response":' .. object.text(w.response))
+  local members = '"response":' .. object.text(w.response)
+  emit(w, kind, members)
+  if another then emit(w, another, members) end
 end
 
 local function start(w, event)
   if w.started then return end
   w.started = true
   object.start(w.response, event)
-  emit_response(w, "response.created")
-  emit_response(w, "response.in_progress")
+  emit_response(w, "response.created", "response.in_progress")
 end
 
 -- --- the end --------------------------------------------------------------------------------------

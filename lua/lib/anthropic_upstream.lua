@@ -180,14 +180,12 @@ end
 
 local function push(messages, role, content, extras)
   local last = messages[#messages]
-  if last and last.role == role and not extras and not last.whole then
+  if last and last.role == role and not extras and not last.extras then
     local into = last.content
     for i = 1, #content do into[#into + 1] = content[i] end
     return
   end
-  messages[#messages + 1] = {
-    role = role, content = content, extras = extras, whole = extras and true,
-  }
+  messages[#messages + 1] = { role = role, content = content, extras = extras }
 end
 
 local function wrapped(blocks)
@@ -255,7 +253,7 @@ local function write_messages(state, request, body)
     local extras = message.extras
     message.content = parts.content(message.content)
     if extras then
-      message.extras, message.whole = nil, nil
+      message.extras = nil
       parts.extend(message, extras)
     end
     list[first + i] = message

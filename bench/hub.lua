@@ -126,7 +126,9 @@ if how == "memory" then
   for kind, found in pairs(memory(work)) do
     local sum = 0
     for _, count in pairs(found) do sum = sum + count end
-    show(kind .. ": " .. sum, found, function(count, place) return ("%6d  %s"):format(count, place) end)
+    show(kind .. ": " .. sum, found, function(count, place)
+      return ("%6d  %s"):format(count, place)
+    end)
   end
   return
 end

@@ -209,9 +209,9 @@ function M.read_whole(candidate, response)
   return text, nil, model, whole
 end
 
---- The events of a stream with JSON in it, keep-alives told meanwhile: a function that waits for the
---- next one and gives what it is ("event", "end", "done" or "broken"), its name or the error, and its
---- data.
+--- The events of a stream with JSON in it, keep-alives told meanwhile: a function that waits for
+--- the next one and gives what it is ("event", "end", "done" or "broken"), its name or the error,
+--- and its data.
 --- @param call Call
 --- @param response Response
 --- @param unchecked boolean?  the caller passes over what is not JSON by itself

@@ -197,7 +197,8 @@ function M.input(block, state)
   if not find(args, "%S") then return json.raw "{}" end
   local raw = json.raw(args)
   if not raw then
-    state.warn("map.lossy", where(state), "arguments of " .. tostring(block.name) .. " are not JSON")
+    local name = tostring(block.name)
+    state.warn("map.lossy", where(state), "arguments of " .. name .. " are not JSON")
     return json.raw "{}"
   end
   if json.type(raw) ~= "object" then raw = json.raw(json.encode { value = raw }) end

@@ -78,8 +78,8 @@ end
 
 function skeletons.tool_use(native, ctx)
   return {
-    type = "tool_call", id = filled(native, "id") or ids.fresh(ctx), name = string_of(native, "name") or "",
-    kind = "function", args = "", caller = native.caller,
+    type = "tool_call", id = filled(native, "id") or ids.fresh(ctx),
+    name = string_of(native, "name") or "", kind = "function", args = "", caller = native.caller,
   }, "call"
 end
 

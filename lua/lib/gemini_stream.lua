@@ -35,7 +35,8 @@ local SHAPE = json.shape { known = known }
 local candidate_names, chunk_names = parts.names(CANDIDATE), parts.names(CHUNK)
 local PROMPT_FEEDBACK = parts.names { "blockReason", "blockReasonMessage" }
 
--- What most chunks are: a piece of text or of thought.  Usage in it counts only when it is the last.
+-- What most chunks are: a piece of text or of thought.  Usage in it counts only when it is the
+-- last.
 local PIECE = json.pattern {
   candidates = json.array { {
     index = 1, content = { role = "any", parts = json.array { { text = 2, thought = 3 } } },

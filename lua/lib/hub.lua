@@ -80,14 +80,6 @@ function M.context(given)
   return ctx
 end
 
---- True when both sides speak the same dialect, so that bytes go through (translation 0.2).
---- @param client string
---- @param upstream string
---- @return boolean
-function M.is_passthrough(client, upstream)
-  return ir.base(client) == ir.base(upstream)
-end
-
 -- What `fn` gives, or nil and the problem it refused with.  Anything else raised is a bug.
 local function guarded(fn, ...)
   local fine, result, more = pcall(fn, ...)
@@ -172,8 +164,8 @@ local function append(frames, more)
   return frames
 end
 
--- The last part of the way from events to the client's frames, sequencer (where needed) and encoder:
--- `write(event)` appends to `frames`, which whoever has events sets before.
+-- The last part of the way from events to the client's frames, sequencer (where needed) and
+-- encoder: `write(event)` appends to `frames`, which whoever has events sets before.
 local function output(ctx)
   local encoder = ctx.of_client.encode_stream(ctx)
   local encode, self = encoder.event, { frames = nil, write = nil, eof = encoder.eof }

@@ -219,8 +219,8 @@ end
 --- @return IrTurn[] turns
 --- @return boolean broken  manual thinking is not possible in this request (Anthropic)
 function M.run(turns, ctx, seen)
-  local out = turns
-  if seen.signed or seen.thinking or ctx.caps.reasoning_required then out = fit_turns(turns, ctx) end
+  local all = seen.signed or seen.thinking or ctx.caps.reasoning_required
+  local out = all and fit_turns(turns, ctx) or turns
   if ctx.base == "gemini" then
     if out == turns then out = content.head(turns, #turns) end
     restore_google(out, ctx)

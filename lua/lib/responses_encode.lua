@@ -74,7 +74,7 @@ local function start(w, event)
   emit_response(w, "response.created", "response.in_progress")
 end
 
--- --- the end --------------------------------------------------------------------------------------
+-- --- the end -------------------------------------------------------------------------------------
 
 local function close_block(w, state)
   local kind = state.block.type
@@ -151,7 +151,7 @@ local function report(w, problem)
   emit_response(w, "response.failed")
 end
 
--- --- events of the answer and of its blocks' bounds -----------------------------------------------
+-- --- events of the answer and of its blocks' bounds ----------------------------------------------
 
 local on = { start = start }
 

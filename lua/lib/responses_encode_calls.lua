@@ -154,8 +154,8 @@ function begin.server_call(w, state)
     state.close = close_search
   elseif block.tool == "code" then
     state.item = {
-      id = frames.item_id(w, "ci_", block.id), type = "code_interpreter_call", status = "in_progress",
-      code = "", container_id = "", outputs = json.null,
+      id = frames.item_id(w, "ci_", block.id), type = "code_interpreter_call",
+      status = "in_progress", code = "", container_id = "", outputs = json.null,
     }
     state.close = close_code
   else

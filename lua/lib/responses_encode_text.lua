@@ -19,7 +19,7 @@ local EMPTY = array {}
 local PIECE_FOOT = ',"logprobs":[],"sequence_number":'
 local NO_SUMMARY = { type = "summary_text", text = "" }
 
--- --- messages: texts and refusals in a row are parts of one ---------------------------------------
+-- --- messages: texts and refusals in a row are parts of one --------------------------------------
 
 local function part_value(w, part, text)
   if part.kind == "refusal" and not w.is_codex then
@@ -145,7 +145,7 @@ function finish.text(w, state)
 end
 finish.refusal = finish.text
 
--- --- reasoning ------------------------------------------------------------------------------------
+-- --- reasoning -----------------------------------------------------------------------------------
 
 local function close_summary(w, state)
   if not state.pieces then return end

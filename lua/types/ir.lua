@@ -182,8 +182,8 @@
 --                   begin(), fail(error) -> Frame[], is_committed(), is_done(), problem(), error(),
 --                   usage()}; hub.collect(ctx) -> {push(name, data), is_done(), finish() -> body or
 --                   nil, Problem}: upstream streams, client does not; hub.unfold(body, ctx) ->
---                   Frame[]: the other way round; hub.is_passthrough(client, upstream);
---                   warnings.header(ctx.warnings) for x-translation-warnings
+--                   Frame[]: the other way round; warnings.header(ctx.warnings) for
+--                   x-translation-warnings
 
 --- Replay store as translation sees it: strings by name, "id:<id shown to the client>" and
 --- "sig:<call id>".

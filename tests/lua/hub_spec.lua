@@ -388,11 +388,6 @@ test("a stream is gathered for a client that wants a whole answer", function()
   same({ body, problem.class }, { nil, "bad_upstream" })
 end)
 
-test("the hub knows when bytes go through", function()
-  same({ hub.is_passthrough("responses", "codex"), hub.is_passthrough("chat", "responses"),
-    hub.is_passthrough("gemini_cli", "gemini") }, { true, false, true })
-  same(json.type(json.null), "null")
-end)
 
 test("what is no JSON object in a stream is passed over by every dialect", function()
   for _, upstream in ipairs { "chat", "responses", "anthropic", "gemini" } do

@@ -10,6 +10,7 @@
 #include "net/server_internal.h"
 
 #define BODY_RESERVE (1024 * 1024)
+#define PLACE_MIN (16 * 1024) // a copy of less is cheaper than one more read that finds nothing
 
 void body_fail(struct connection *c, enum server_body state)
 {

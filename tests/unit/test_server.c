@@ -596,6 +596,42 @@ static void large_bodies_arrive_whole_and_nothing_behind_them_is_lost(void **sta
     buf_deinit(&request);
 }
 
+// Ends in the middle of a body, and just behind it.
+static void a_large_body_may_end_in_any_way(void **state)
+{
+    static const size_t largest = 1024 * 1024;
+    struct world *w = *state;
+    char *body = calloc(1, largest);
+    struct client c;
+
+    memset(body, 'x', largest);
+    client_init(w, &c);
+    client_say(w, &c, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
+    assert_int_equal(client_send(w, &c, body, 500000), 500000);
+    world_run(w);
+    close(c.fd);
+    c.fd = -1;
+    world_run(w);
+    assert_int_equal(w->gone, 1);
+    client_deinit(&c);
+
+    // The largest body that is allowed, and something behind it that is no request.
+    client_init(w, &c);
+    client_say(w, &c, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
+    assert_int_equal(client_send(w, &c, body, largest), largest);
+    assert_int_equal(client_send(w, &c, "\r\nno request\r\n\r\n", 16), 16);
+    for (int i = 0; i < 2000 && client_responses(&c) < 2; i++) {
+        world_turn(w, UV_RUN_NOWAIT);
+        client_read(&c);
+    }
+    assert_int_equal(client_responses(&c), 2);
+    assert_int_equal(client_status(&c), 200);
+    assert_non_null(strstr(client_text(&c), "POST /b 1048576:xxx"));
+    assert_int_equal(w->refused_status, 400);
+    free(body);
+    client_deinit(&c);
+}
+
 static void an_aborted_response_has_no_clean_end(void **state)
 {
     struct world *w = *state;
@@ -885,6 +921,7 @@ int main(void)
         test(a_stuck_client_is_given_up),
         test(a_large_answer_arrives_whole),
         test(large_bodies_arrive_whole_and_nothing_behind_them_is_lost),
+        test(a_large_body_may_end_in_any_way),
         test(an_aborted_response_has_no_clean_end),
         test(too_many_pipelined_bytes_wait_in_the_kernel),
         test(a_client_that_pipelines_but_does_not_read_waits),

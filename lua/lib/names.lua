@@ -46,8 +46,8 @@ function M.safe(full, caps)
   return sub(legal, 1, 16) .. "_" .. hash .. "_" .. sub(legal, -(max - 26))
 end
 
--- Collects what a request names, in its order: the first declaration of a name wins, names of the
--- history come last.
+-- Collects the tools of a request, in their order: the first declaration of a name wins, direct ones
+-- over those of namespaces.
 local function collect_tools(tools, add)
   local spaced = false
   for i = 1, #tools do
@@ -59,14 +59,6 @@ local function collect_tools(tools, add)
   if not spaced then return end
   for _, tool in ipairs(tools) do
     if tool.kind ~= "server" and tool.namespace then add(tool) end
-  end
-end
-
-local function collect_history(turns, add)
-  for _, turn in ipairs(turns) do
-    for _, block in ipairs(turn.blocks) do
-      if block.type == "tool_call" then add(block) end
-    end
   end
 end
 
@@ -84,53 +76,44 @@ local function loosely(entries)
   return found
 end
 
---- Both directions, for one request.
+--- Both directions, for one request.  Calls of the history whose tools are not declared any more are
+--- named to to_upstream(), so that an answer may call them too.
 --- @param request IrRequest
 --- @param caps Caps
 --- @return NameMap
 function M.map(request, caps)
   local upstream, entries, relaxed = {}, {}, nil
-  -- Until an answer names what is no tool of the request.
-  local history = request.turns
 
-  local function add(named)
-    local full = M.full(named.name, named.namespace)
+  local function to_upstream(full, named)
     local safe = upstream[full]
     if not safe then
       safe = M.safe(full, caps)
       upstream[full] = safe
     end
-    if not entries[safe] then entries[safe] = named end
-  end
-
-  local function entry_of(name)
-    local entry = entries[name]
-    if entry then return entry end
-    if history then
-      collect_history(history, add)
-      history = nil
+    if named and not entries[safe] then
+      entries[safe] = { name = named.name, namespace = named.namespace, kind = named.kind }
     end
-    relaxed = relaxed or loosely(entries)
-    return entries[name] or relaxed[loose(name)]
+    return safe
   end
 
-  collect_tools(request.tools, add)
+  collect_tools(request.tools, function(tool)
+    local safe = to_upstream(M.full(tool.name, tool.namespace))
+    if not entries[safe] then entries[safe] = tool end
+  end)
   return {
     known = upstream,
     --- @param full string
+    --- @param named table?  a call of that name
     --- @return string
-    to_upstream = function(full)
-      local safe = upstream[full]
-      if not safe then
-        safe = M.safe(full, caps)
-        upstream[full] = safe
-      end
-      return safe
-    end,
+    to_upstream = to_upstream,
     --- @param name string  the upstream's
     --- @return string name, string? namespace, string? kind  kind nil: not a name of the request
     to_client = function(name)
-      local entry = entry_of(name)
+      local entry = entries[name]
+      if not entry then
+        relaxed = relaxed or loosely(entries)
+        entry = relaxed[loose(name)]
+      end
       if not entry then return name end
       return entry.name, entry.namespace, entry.kind or "function"
     end,

@@ -29,8 +29,8 @@ function M.wrap_input(text)
 end
 
 -- The name and the id for the upstream: most were asked for before.
-local function name_of(ctx, full)
-  return ctx.names.known[full] or ctx.names.to_upstream(full)
+local function name_of(ctx, full, block)
+  return ctx.names.known[full] or ctx.names.to_upstream(full, block)
 end
 
 local function id_of(ctx, id)
@@ -41,7 +41,7 @@ end
 local function map_call(block, ctx, custom, renamed)
   local given, given_id, namespace = block.name, block.id, block.namespace
   local full = namespace and names.full(given, namespace) or given
-  local name, id = name_of(ctx, full), id_of(ctx, given_id)
+  local name, id = name_of(ctx, full, block), id_of(ctx, given_id)
   if name ~= given then renamed[given_id] = name end
   local unwrap = block.kind == "custom" and not custom
   if name == given and id == given_id and not namespace and not unwrap then return block end

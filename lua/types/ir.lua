@@ -193,7 +193,7 @@
 
 ---@class NameMap
 ---@field known table<string, string>  what to_upstream gave before
----@field to_upstream fun(full: string): string
+---@field to_upstream fun(full: string, named: table?): string
 ---@field to_client fun(name: string): string, string?, string?
 
 ---@class IdMap

@@ -168,23 +168,25 @@ static void l_encode_object(struct encoder *e, bool ordered)
 
 // --- arrays --------------------------------------------------------------------------------------
 
-// Writes the elements as lua_next() gives them.  False when it gives another key than the next one:
-// the table may be an array all the same.
-static bool l_encode_elements(struct encoder *e)
+// Writes the elements as lua_next() gives them, up to one that is out of its order: there may be an
+// array all the same.  Returns how many were written; `whole` tells that they are all of the table.
+static lua_Integer l_encode_elements(struct encoder *e, bool *whole)
 {
     lua_State *L = e->L;
     lua_Integer n = 0;
 
+    *whole = true;
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != ++n) {
+        if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != n + 1) {
             lua_pop(L, 2);
-            return false;
+            *whole = false;
+            break;
         }
-        if (n > 1)
+        if (n++ > 0)
             l_check(e, buf_putc(e->out, ','));
         l_encode(e);
     }
-    return true;
+    return n;
 }
 
 // An array must have the keys 1..n and no other, else something would be lost silently.
@@ -204,18 +206,17 @@ static void l_check_sequence(struct encoder *e)
         l_fail(e, "an array has holes");
 }
 
-// Nearly all arrays come in their order.
 static void l_encode_array(struct encoder *e)
 {
-    size_t begin = e->out->len;
+    bool whole;
+    lua_Integer done, n;
 
     l_check(e, buf_putc(e->out, '['));
-    if (!l_encode_elements(e)) {
-        lua_Integer n = (lua_Integer)lua_rawlen(e->L, -1);
-
+    done = l_encode_elements(e, &whole);
+    if (!whole) {
         l_check_sequence(e);
-        e->out->len = begin + 1;
-        for (lua_Integer i = 1; i <= n; i++) {
+        n = (lua_Integer)lua_rawlen(e->L, -1);
+        for (lua_Integer i = done + 1; i <= n; i++) {
             if (i > 1)
                 l_check(e, buf_putc(e->out, ','));
             lua_rawgeti(e->L, -1, i);

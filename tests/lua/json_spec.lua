@@ -107,6 +107,20 @@ test("tables are arrays when marked or a sequence, else objects", function()
   same(json.encode { 1, { 2 }, "x", true, json.null }, '[1,[2],"x",true,null]')
 end)
 
+test("elements that came in another order are written once each", function()
+  local function disordered(first, depth)
+    -- Keys in the hash part come out in no order.
+    local list = { first, a = 1, b = 2, c = 3, d = 4, e = 5, f = 6 }
+    for key = 7, 2, -1 do list[key] = key end
+    for name in ("abcdef"):gmatch "." do list[name] = nil end
+    return depth == 0 and list or disordered(list, depth - 1)
+  end
+  local text = json.encode(disordered("x", 0))
+  same(text, '["x",2,3,4,5,6,7]')
+  for _ = 1, 60 do text = "[" .. text .. ",2,3,4,5,6,7]" end
+  same(json.encode(disordered("x", 60)), text)
+end)
+
 test("encode raises on what has no JSON form", function()
   local cycle = {}
   cycle[1] = cycle

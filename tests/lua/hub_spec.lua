@@ -402,3 +402,29 @@ test("what is no JSON object in a stream is passed over by every dialect", funct
     end
   end
 end)
+
+test("nothing of a conversation stays while its answer is waited for", function()
+  local kept = setmetatable({}, { __mode = "v" })
+  local chat = require "translators.chat"
+  local client = setmetatable({
+    decode_request = function(body, ctx)
+      local request = chat.decode_request(body, ctx)
+      kept.turns, kept.blocks = request.turns, request.turns[1].blocks
+      return request
+    end,
+  }, { __index = chat })
+  for _, upstream in ipairs { "chat", "responses", "anthropic", "gemini" } do
+    local ctx = hub.context {
+      client = "chat", upstream = upstream, model = "m", upstream_model = "m", provider = "x", created = 1,
+      unique = function(prefix) return prefix end,
+      translators = { client = client, upstream = require("translators." .. upstream) },
+    }
+    assert(hub.request([[{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":
+      [{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"x"}]}]], ctx))
+    collectgarbage()
+    collectgarbage()
+    same({ upstream, kept.turns, kept.blocks }, { upstream })
+    -- But its names are still known.
+    same(ctx.names.to_client("F"), "f")
+  end
+end)

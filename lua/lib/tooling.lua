@@ -88,7 +88,6 @@ end
 function M.map(request, ctx)
   ctx.names = names.map(request, ctx.caps)
   ctx.ids = ids.map(request, ctx)
-  -- The map of names looks at the turns as they were.
   local custom, turns, renamed, mapped = takes_custom(ctx), request.turns, {}, nil
   for i = 1, #turns do
     local turn = map_turn(turns[i], ctx, custom, renamed)

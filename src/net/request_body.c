@@ -84,7 +84,7 @@ bool body_place(struct connection *c, uv_buf_t *place)
     size_t used = body->start + body->len + 1, space = body->cap > used ? body->cap - used : 0;
 
     if (c->phase != PHASE_REQUEST || !body_takes(c) || c->tls || c->content || c->backlog.len > 0 ||
-        (c->parser.flags & F_CHUNKED))
+        (c->parser.flags & F_CHUNKED) || missing < PLACE_MIN)
         return false;
     if (space > missing)
         space = (size_t)missing; // what comes behind is another request

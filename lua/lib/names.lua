@@ -46,8 +46,8 @@ function M.safe(full, caps)
   return sub(legal, 1, 16) .. "_" .. hash .. "_" .. sub(legal, -(max - 26))
 end
 
--- Collects the tools of a request, in their order: the first declaration of a name wins, direct ones
--- over those of namespaces.
+-- Collects the tools of a request, in their order: the first declaration of a name wins, direct
+-- ones over those of namespaces.
 local function collect_tools(tools, add)
   local spaced = false
   for i = 1, #tools do
@@ -76,8 +76,8 @@ local function loosely(entries)
   return found
 end
 
---- Both directions, for one request.  Calls of the history whose tools are not declared any more are
---- named to to_upstream(), so that an answer may call them too.
+--- Both directions, for one request.  Calls of the history whose tools are not declared any more
+--- are named to to_upstream(), so that an answer may call them too.
 --- @param request IrRequest
 --- @param caps Caps
 --- @return NameMap

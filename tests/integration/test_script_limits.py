@@ -97,7 +97,7 @@ local stock_request = M.request
 function M.request(call, candidate)
   local request = stock_request(call, candidate)
   request.headers["x-forgotten"] = "yes"
-  http.start(request)  -- and forgets it
+  M.forgotten = http.start(request)  -- held, so that it is no collection that ends it
   return stock_request(call, candidate)
 end
 

@@ -74,7 +74,6 @@ static size_t kind_of(size_t old_size)
 static void *allocate(void *ud, void *block, size_t old_size, size_t size)
 {
     struct memory *m = ud;
-
     struct line *line = !block && size > 0 && m->counted ? line_of(m) : NULL;
 
     if (line)

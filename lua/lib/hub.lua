@@ -133,9 +133,8 @@ local function is_empty(response)
   return true
 end
 
-local function decode_whole(body, ctx)
-  ensure_maps(ctx)
-  local response, err = ctx.of_upstream.decode_response(body, ctx)
+-- A whole answer as the client's encoder gets it; nil and the problem of one that is none.
+local function restored(response, err, ctx)
   if not response then return nil, problems.problem(err or problems.new("server", "no answer")) end
   local first = response.choices[1]
   if first and first.stop.reason == "malformed_call" and is_empty(response) then
@@ -143,6 +142,12 @@ local function decode_whole(body, ctx)
   end
   ctx.usage = response.usage
   return restore.response(response, ctx)
+end
+
+local function decode_whole(body, ctx)
+  ensure_maps(ctx)
+  local response, err = ctx.of_upstream.decode_response(body, ctx)
+  return restored(response, err, ctx)
 end
 
 --- Translates an upstream's whole answer for the client.
@@ -224,15 +229,10 @@ function M.collect(ctx)
     finish = function()
       return guarded(function()
         if not done then take(decoder.eof()) end
-        local response, err = fold.response(gathered)
-        if not response then return nil, problems.problem(err) end
-        local first = response.choices[1]
-        if first and first.stop.reason == "malformed_call" and is_empty(response) then
-          return nil,
-            problems.problem(problems.new("malformed_call", "the model made a malformed call"))
-        end
-        ctx.usage = response.usage
-        return ctx.of_client.encode_response(restore.response(response, ctx), ctx)
+        local gave, err = fold.response(gathered)
+        local response, problem = restored(gave, err, ctx)
+        if not response then return nil, problem end
+        return ctx.of_client.encode_response(response, ctx)
       end)
     end,
   }

@@ -133,7 +133,7 @@ local function report(w, problem)
   if w.finished then return end
   w.finished = true
   local code, response = problems.failed_code(problem), w.response
-  if not w.is_codex and not w.whole then
+  if not w.is_codex then
     emit(w, "error", '"code":' .. encode(problem.code or code) .. ',"message":'
       .. encode(problem.message or code) .. ',"param":'
       .. (problem.param and encode(problem.param) or "null"))

@@ -388,7 +388,6 @@ test("a stream is gathered for a client that wants a whole answer", function()
   same({ body, problem.class }, { nil, "bad_upstream" })
 end)
 
-
 test("what is no JSON object in a stream is passed over by every dialect", function()
   for _, upstream in ipairs { "chat", "responses", "anthropic", "gemini" } do
     local ctx = hub.context {

@@ -1,6 +1,8 @@
 --- Anthropic requests into the neutral form.
 
 local blocks = require "lib.anthropic_blocks"
+local content = require "lib.content"
+local declared = require "lib.declared"
 local fields = require "lib.fields"
 local ir = require "lib.ir"
 local json = require "json"
@@ -28,7 +30,7 @@ local SHAPE = json.shape {
     output_config = { "effort", format = { "type", "name" } },
     output_format = { "type", "name" },
   },
-  strict = true,
+  strict = true, kept = { "tools" },
 }
 
 -- Members with a home in the neutral form; the others are extras.
@@ -146,35 +148,44 @@ local function read_messages(body, request, state)
   lift_leading(request)
 end
 
+-- A tool of this conversation's own.
+local function with(tool, member, value)
+  local made = content.copy(tool)
+  made[member] = value
+  return made
+end
+
 -- Tools kept back are offered to other vendors once the conversation names them.
 local function offer(request, state)
-  local names = state.offered
+  local names, list = state.offered, request.tools
   if next(names) ~= nil then
-    for _, tool in ipairs(request.tools) do tool.live = names[tool.name] end
+    for i = 1, #list do
+      local live = names[list[i].name]
+      if live ~= nil then list[i] = with(list[i], "live", live) end
+    end
   end
   if not state.foreign then return end
-  for _, tool in ipairs(state.added) do request.tools[#request.tools + 1] = tool end
+  for _, tool in ipairs(state.added) do list[#list + 1] = tool end
   local kept = {}
-  for _, tool in ipairs(request.tools) do
+  for i = 1, #list do
+    local tool = list[i]
     local offered = names[tool.name]
     if offered == nil then offered = not tool.defer end
-    if offered then
-      tool.defer = nil
-      kept[#kept + 1] = tool
-    end
+    if offered then kept[#kept + 1] = tool.defer ~= nil and with(tool, "defer", nil) or tool end
   end
   request.tools = kept
 end
 
-local function read_tools(body, request)
-  local at = blocks.place "tools"
-  for i, native in ipairs(fields.list(body, "tools") or {}) do
+local function read_tools(list)
+  local at, found = blocks.place "tools", {}
+  for i, native in ipairs(list) do
     at[1] = i
     if type(native) ~= "table" or native.name == nil and json.is_array(native) then
       reject.bad(tostring(at), "must be an object")
     end
-    request.tools[i] = tools.read(native, at)
+    found[i] = tools.read(native, at)
   end
+  return found
 end
 
 local modes = { auto = "auto", any = "required", tool = "one", none = "none" }
@@ -317,7 +328,8 @@ function M.decode(text, ctx)
   local config = fields.object(body, "output_config")
   read_system(body, request, state)
   read_messages(body, request, state)
-  read_tools(body, request)
+  local list = fields.list(body, "tools")
+  if list then request.tools = declared.tools(list, read_tools) end
   offer(request, state)
   read_choice(body, request)
   read_limits(body, request)

@@ -1,5 +1,6 @@
 --- The neutral form as a request to Anthropic.
 
+local declared = require "lib.declared"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.anthropic"
@@ -18,23 +19,23 @@ local MAX_OUTPUT = 32000
 
 local NO_PARAMETERS = json.raw '{"properties":{},"type":"object"}'
 
-local function write_tool(state, tool)
+local function write_tool(tool, state)
   local own = tool.extras and tool.extras.anthropic
   if tool.kind == "server" then
-    local declared = models.declared[tool.server.tool]
+    local row = models.declared[tool.server.tool]
     if own and own.type then
       -- A set of tools has no name.
       local name = tool.name ~= own.type and tool.name or nil
       return parts.mark(state, parts.extend({ name = name }, tool.extras), tool.cache)
     end
-    if not declared then
+    if not row then
       state.warn("drop.tool", "tools", tool.name)
       return nil
     end
     local config = tool.server.config or {}
     local location = config.location
     return {
-      type = declared.type, name = declared.name, max_uses = config.max_uses,
+      type = row.type, name = row.name, max_uses = config.max_uses,
       allowed_domains = config.allowed and config.allowed[1] and json.array(config.allowed) or nil,
       blocked_domains = config.blocked and config.blocked[1] and json.array(config.blocked) or nil,
       user_location = location and next(location) and {
@@ -57,7 +58,14 @@ end
 local function write_tools(state, request, body)
   if not request.tools[1] then return false end
   local list = json.array {}
-  for _, tool in ipairs(request.tools) do list[#list + 1] = write_tool(state, tool) end
+  for _, tool in ipairs(request.tools) do
+    -- Marks of the cache are counted, and servers' tools may be left out.
+    if tool.cache or tool.kind == "server" then
+      list[#list + 1] = write_tool(tool, state)
+    else
+      list[#list + 1] = declared.written(tool, "anthropic", write_tool, state)
+    end
+  end
   if list[1] then body.tools = list end
   return list[1] ~= nil
 end
@@ -69,8 +77,8 @@ local function write_choice(state, request, body)
   if not choice then return end
   local mode, name = choice.mode, choice.name
   if mode == "allowed" then mode = choice.allowed_mode or "auto" end
-  local declared = choice.server and models.declared[choice.server]
-  if declared and not state.same then name = declared.name end
+  local row = choice.server and models.declared[choice.server]
+  if row and not state.same then name = row.name end
   local native = { type = choices[mode] or "auto" }
   if mode == "one" then native.name = names.full(name or "", choice.namespace) end
   if choice.parallel ~= nil and mode ~= "none" then

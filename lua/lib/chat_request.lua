@@ -29,7 +29,7 @@ local MEMBERS = {
   prediction = { "type", content = parts.SHAPE },
 }
 
-local SHAPE = json.shape { known = MEMBERS, strict = true }
+local SHAPE = json.shape { known = MEMBERS, strict = true, kept = { "tools" } }
 
 -- What each reader below reads: most bodies have few of these members.
 local GROUPS = {
@@ -193,7 +193,7 @@ function M.decode(text, ctx)
   request.stream_usage = false
   if given.stream then read_stream(body, request) end
   messages.read(list, request)
-  if given.tools then tools.read(body, request.tools) end
+  if given.tools then request.tools = tools.read(body) end
   if given.choice then request.tool_choice = tools.choice(body) end
   if given.sampling then read_sampling(body, request.sampling) end
   if given.limits then read_limits(body, request) end

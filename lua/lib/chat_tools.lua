@@ -1,5 +1,6 @@
 --- Tools of a Chat request and the choice among them: into the neutral form.
 
+local declared = require "lib.declared"
 local fields = require "lib.fields"
 local json = require "json"
 local parts = require "lib.chat_parts"
@@ -152,21 +153,23 @@ local function read_tool(native, path)
   return read_server(native, kind)
 end
 
-local function read_list(list, name, read, tools)
-  local path = place.of(name)
-  for i = 1, #list do
-    tools[#tools + 1] = read(place.element(path, list, i), path)
-  end
+local function read_list(list, name, read)
+  local path, tools = place.of(name), {}
+  for i = 1, #list do tools[i] = read(place.element(path, list, i), path) end
+  return tools
 end
 
 --- The tools of a body, and what `web_search_options` asks for.
 --- @param body table
---- @param tools IrTool[]
-function M.read(body, tools)
+--- @return IrTool[]
+function M.read(body)
   local list = fields.list(body, "tools")
-  if list then read_list(list, "tools", read_tool, tools) end
+  local tools = list and declared.tools(list, read_list, "tools", read_tool) or {}
   local functions = fields.list(body, "functions")
-  if functions then read_list(functions, "functions", read_function, tools) end
+  if functions then
+    local found = read_list(functions, "functions", read_function)
+    table.move(found, 1, #found, #tools + 1, tools)
+  end
   local options = fields.object(body, "web_search_options")
   if options then
     tools[#tools + 1] = {
@@ -174,6 +177,7 @@ function M.read(body, tools)
       server = { tool = "web_search", config = search(options) },
     }
   end
+  return tools
 end
 
 local function one(native, kind, path)

@@ -2,6 +2,7 @@
 --- amounts and limits are what the upstream takes.
 
 local build = require "lib.chat_build"
+local declared = require "lib.declared"
 local ir = require "lib.ir"
 local json = require "json"
 local thinking = require "lib.thinking"
@@ -32,7 +33,7 @@ local function search_options(tool)
   }
 end
 
-local function tool_of(tool, ctx)
+local function write_tool(tool, ctx)
   if tool.kind == "custom" and ctx.caps.custom_tools then
     return {
       type = "custom",
@@ -55,7 +56,7 @@ local function add_tools(body, request, ctx)
   for i = 1, #given do
     local tool = given[i]
     if tool.kind ~= "server" then
-      tools[#tools + 1] = tool_of(tool, ctx)
+      tools[#tools + 1] = declared.written(tool, "chat", write_tool, ctx)
     elseif ctx.caps.search and tool.server and tool.server.tool == "web_search" then
       body.web_search_options = search_options(tool)
     else
@@ -66,9 +67,11 @@ local function add_tools(body, request, ctx)
 end
 
 -- Names of tools as a choice has them.
-local function named(names, tools)
+local function named(names, tools, ctx)
   local kinds, list = {}, array {}
-  for _, tool in ipairs(tools) do kinds[tool[tool.type].name] = tool.type end
+  for _, tool in ipairs(tools) do
+    if tool.kind == "custom" and ctx.caps.custom_tools then kinds[tool.name] = "custom" end
+  end
   for i, name in ipairs(names) do
     local kind = kinds[name] or "function"
     list[i] = { type = kind, [kind] = { name = name } }
@@ -76,18 +79,19 @@ local function named(names, tools)
   return list
 end
 
-local function add_choice(body, request)
+local function add_choice(body, request, ctx)
   local choice = request.tool_choice
   if not choice or not body.tools then return end
   body.parallel_tool_calls = choice.parallel
   if choice.mode == "one" then
     -- A search cannot be forced here.
-    if not choice.server then body.tool_choice = named({ choice.name }, body.tools)[1] end
+    if not choice.server then body.tool_choice = named({ choice.name }, request.tools, ctx)[1] end
   elseif choice.mode == "allowed" then
     body.tool_choice = {
       type = "allowed_tools",
       allowed_tools = {
-        mode = choice.allowed_mode or "auto", tools = named(choice.allowed or {}, body.tools),
+        mode = choice.allowed_mode or "auto",
+        tools = named(choice.allowed or {}, request.tools, ctx),
       },
     }
   elseif not choice.implied then
@@ -200,7 +204,7 @@ function M.encode(request, ctx)
     service_tier = request.service.tier, user = request.identity.user,
   }
   add_tools(body, request, ctx)
-  add_choice(body, request)
+  add_choice(body, request, ctx)
   add_limits(body, request, ctx)
   add_reasoning(body, request, ctx)
   add_format(body, request)

@@ -1,5 +1,6 @@
 --- Requests of Gemini's clients in the neutral form.
 
+local declared = require "lib.declared"
 local fields = require "lib.fields"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
@@ -30,7 +31,7 @@ local REQUEST = {
   generateContentRequest = "raw",
 }
 
-local SHAPE = json.shape { known = parts.spelled(REQUEST), strict = true }
+local SHAPE = json.shape { known = parts.spelled(REQUEST), strict = true, kept = { "tools" } }
 -- One level, its members raw.
 local SHALLOW = json.shape { known = { _ = "raw" } }
 
@@ -343,9 +344,9 @@ local function read_declaration(declaration, path)
   }
 end
 
-local function read_tools(request, body)
-  local tools = request.tools
-  for i, entry in ipairs(parts.list(body, "tools", "")) do
+local function read_tools(list)
+  local tools = {}
+  for i, entry in ipairs(list) do
     local path = path_of("tools", i)
     if type(entry) ~= "table" or json.is_array(entry) then reject.bad(path, "must be an object") end
     local extras = parts.canon(entry, tool_names)
@@ -364,6 +365,7 @@ local function read_tools(request, body)
       }
     end
   end
+  return tools
 end
 
 local function read_choice(request, body)
@@ -431,7 +433,9 @@ function M.decode(body, ctx)
   request.stream_usage = true
   read_system(request, found)
   read_contents(request, found)
-  if found.tools ~= nil then read_tools(request, found) end
+  if found.tools ~= nil then
+    request.tools = declared.tools(parts.list(found, "tools", ""), read_tools)
+  end
   if found.toolConfig ~= nil then extras.toolConfig = read_choice(request, found) end
   if found.generationConfig ~= nil then
     extras.generationConfig = settings.read(request, found)

@@ -1,5 +1,6 @@
 --- The neutral form as a request to Gemini.  Normalisation has fitted it to the model already.
 
+local declared = require "lib.declared"
 local ir = require "lib.ir"
 local json = require "json"
 local models = require "models.gemini"
@@ -161,6 +162,12 @@ local function write_system(request)
   return list[1] and { parts = list } or nil
 end
 
+local function write_function(tool, field)
+  local name = tool.namespace and names.full(tool.name, tool.namespace) or tool.name
+  local shape = tool.kind == "custom" and M.CUSTOM or tool.schema or schema.EMPTY
+  return extend({ name = name, description = tool.description, [field] = shape }, tool.extras)
+end
+
 local function write_tools(state, request)
   if not request.tools[1] then return nil, false end
   local list, functions = array {}, nil
@@ -180,13 +187,8 @@ local function write_tools(state, request)
         functions = array {}
         list[#list + 1] = { functionDeclarations = functions }
       end
-      local shape = tool.schema
-      if tool.kind == "custom" then shape = M.CUSTOM end
-      local name = tool.namespace and names.full(tool.name, tool.namespace) or tool.name
-      functions[#functions + 1] = extend({
-        name = name, description = tool.description,
-        [state.schema_field] = shape or schema.EMPTY,
-      }, tool.extras)
+      functions[#functions + 1] = declared.written(tool, "gemini", write_function,
+        state.schema_field)
     end
   end
   return list[1] and list or nil, functions ~= nil

@@ -36,7 +36,7 @@ local known = {
   text = { "verbosity", format = format }, prompt_cache_options = { "mode", "ttl" },
 }
 
-local SHAPE = json.shape { known = known, strict = true }
+local SHAPE = json.shape { known = known, strict = true, kept = { "tools" } }
 local STORED = json.shape { known = item }
 
 -- Members with a field of their own in the neutral form.
@@ -267,7 +267,7 @@ function M.decode(text, ctx)
   request.sampling.temperature = fields.number(body, "temperature")
   request.sampling.top_p = fields.number(body, "top_p")
   read_system(request, body)
-  tools.add(request, fields.list(body, "tools"), "tools", ctx)
+  tools.read(request, body, ctx)
   read_input(request, body, ctx)
   tools.choice(request, body)
   read_reasoning(request, body)

@@ -1,5 +1,6 @@
 --- Tools and tool choices of the Responses dialect, both ways.
 
+local declared = require "lib.declared"
 local fields = require "lib.fields"
 local json = require "json"
 local names = require "lib.names"
@@ -110,6 +111,7 @@ end
 
 local add
 
+-- True when more than the declaration had a say.
 local function add_one(request, native, path, ctx, group)
   local kind = fields.string(native, "type", path) or "function"
   local list = request.tools
@@ -117,11 +119,13 @@ local function add_one(request, native, path, ctx, group)
     list[#list + 1] = callable(native, path, kind, group)
   elseif kind == "namespace" then
     local name = fields.string(native, "name", path)
-    add(request, fields.list(native, "tools", path), path .. ".tools", ctx, {
+    return add(request, fields.list(native, "tools", path), path .. ".tools", ctx, {
       name = name, description = fields.string(native, "description", path),
     })
-  elseif kind == "tool_search" and search.is_ours(native, ctx) then
-    list[#list + 1] = search.tool(request, native, path)
+  elseif kind == "tool_search" and native.execution == "client" then
+    list[#list + 1] = search.is_ours(native, ctx) and search.tool(request, native, path)
+      or server(native, kind)
+    return true
   else
     local tool = server(native, kind)
     local config = tool.server.config
@@ -131,14 +135,16 @@ local function add_one(request, native, path, ctx, group)
     else
       list[#list + 1] = tool
     end
+    return config and not config.external
   end
 end
 
 function add(request, list, path, ctx, group)
-  local at = place.of(path)
+  local at, bound = place.of(path), false
   for i = 1, list and #list or 0 do
-    add_one(request, place.element(at, list, i), at, ctx, group)
+    if add_one(request, place.element(at, list, i), at, ctx, group) then bound = true end
   end
+  return bound
 end
 
 --- Appends a list of tools to the request.
@@ -147,7 +153,25 @@ end
 --- @param path string
 --- @param ctx TranslationContext
 function M.add(request, list, path, ctx)
-  return add(request, list, path, ctx)
+  add(request, list, path, ctx)
+end
+
+local function read_all(list, request, ctx)
+  local into = { tools = {} }
+  local bound = add(into, list, "tools", ctx)
+  if into.finder then request.finder = true end
+  return into.tools, bound
+end
+
+--- The tools of a body.
+--- @param request IrRequest
+--- @param body table
+--- @param ctx TranslationContext
+function M.read(request, body, ctx)
+  local list = fields.list(body, "tools")
+  if not list then return end
+  local found = declared.tools(list, read_all, request, ctx)
+  table.move(found, 1, #found, #request.tools + 1, request.tools)
 end
 
 -- The tool that a member of a choice names.
@@ -275,7 +299,8 @@ function M.write(request, ctx)
     if tool.kind == "server" then
       native = write_server(tool, ctx, i)
     elseif not tool.found then
-      native = tool.native and tool.native.raw or write_callable(tool)
+      native = tool.native and tool.native.raw
+        or declared.written(tool, "responses", write_callable)
     end
     local space = native and tool.namespace
     if space then

@@ -1,6 +1,7 @@
 --- Normalisation N8 and N9: names and ids as the upstream takes them, tools, schemas, choice.
 
 local content = require "lib.content"
+local declared = require "lib.declared"
 local ids = require "lib.ids"
 local ir = require "lib.ir"
 local json = require "json"
@@ -134,13 +135,14 @@ local function path_of(index)
   return "tools[" .. index - 1 .. "]"
 end
 
-local function function_tool(tool, ctx, full, index, custom)
-  if tool.kind == "custom" and not custom then
-    tool = as_function(tool, ctx, path_of(index))
+-- The second result is true when all that was done is in the tool.
+local function fitted(given, ctx, name, full, index)
+  local tool, silent = nil, name == full
+  if given.kind == "custom" and not takes_custom(ctx) then
+    tool, silent = as_function(given, ctx, path_of(index)), false
   else
-    tool = copy(tool)
+    tool = copy(given)
   end
-  local name = ctx.names.to_upstream(full)
   if name ~= full then ctx.warn("renamed", path_of(index), name) end
   tool.name, tool.namespace = name, nil
   if tool.kind == "function" then
@@ -148,11 +150,26 @@ local function function_tool(tool, ctx, full, index, custom)
     tool.schema, coercions = schema.clean(tool.schema, ctx.caps.schema_profile, ctx.schema_options)
     if coercions then
       ctx.coercions = ctx.coercions or {}
-      ctx.coercions[name] = coercions
+      ctx.coercions[name], silent = coercions, false
     end
     tool.strict = fit_strict(tool, ctx)
   end
-  return tool
+  return tool, silent
+end
+
+-- A tool that comes again is fitted once for its latest target.  Capabilities are one table for
+-- each target, and what a fitted tool keeps is of that target, too.
+local function function_tool(tool, ctx, full, index)
+  local before, caps, client = declared.made_of(tool), ctx.caps, ctx.client.dialect
+  if before and before.caps == caps and before.client == client and before.base == ctx.base then
+    return before.fitted
+  end
+  local made, silent = fitted(tool, ctx, ctx.names.to_upstream(full), full, index)
+  if before and silent then
+    before.caps, before.client, before.base, before.fitted = caps, client, ctx.base, made
+    declared.share(made)
+  end
+  return made
 end
 
 -- Which of the vendors' own tools a target has something for.
@@ -216,7 +233,7 @@ local function ask_for_pictures(request, ctx, servers)
 end
 
 local function fit_tools(request, ctx)
-  local custom, wins = takes_custom(ctx), winners(request.tools)
+  local wins = winners(request.tools)
   local functions, servers = {}, {}
   for i, tool in ipairs(request.tools) do
     local full = tool.kind ~= "server" and names.full(tool.name, tool.namespace)
@@ -232,7 +249,7 @@ local function fit_tools(request, ctx)
     elseif wins[full] ~= i then
       ctx.warn("drop.tool", path_of(i), tool.name)
     elseif not is_waiting(tool, ctx) then
-      functions[#functions + 1] = function_tool(tool, ctx, full, i, custom)
+      functions[#functions + 1] = function_tool(tool, ctx, full, i)
     end
   end
   ask_for_pictures(request, ctx, servers)
@@ -246,7 +263,7 @@ end
 
 -- --- choice -------------------------------------------------------------------------------------
 
-local function declared(tools, name)
+local function is_declared(tools, name)
   for _, tool in ipairs(tools) do
     if tool.kind ~= "server" and tool.name == name then return true end
   end
@@ -272,7 +289,7 @@ local function fit_allowed(request, choice, ctx)
   local mapped, set = {}, {}
   for _, name in ipairs(choice.allowed or {}) do
     local upstream = ctx.names.to_upstream(name)
-    if declared(request.tools, upstream) and not set[upstream] then
+    if is_declared(request.tools, upstream) and not set[upstream] then
       mapped[#mapped + 1], set[upstream] = upstream, true
     end
   end
@@ -304,7 +321,7 @@ local function fit_choice(request, ctx)
     end
   elseif choice.mode == "one" then
     local name = ctx.names.to_upstream(names.full(choice.name or "", choice.namespace))
-    if not declared(request.tools, name) then
+    if not is_declared(request.tools, name) then
       reject.bad("tool_choice", "there is no tool '" .. (choice.name or "") .. "'")
     end
     choice.name, choice.namespace = name, nil

@@ -39,6 +39,11 @@
 ---@field order? boolean          objects remember the order of their members
 ---@field strict? boolean         text from a client: a name given twice and invalid UTF-8 are errors
 ---                               (else the last one wins, and U+FFFD stands for what is invalid)
+---@field kept? string[]|table<string, any>  members of the top level that mostly come with the same
+---                               bytes: their arrays and objects are decoded once, and the same bytes
+---                               give the same table again, so do not change it.  Up to 8 values of 256
+---                               bytes to 512 KiB are kept, 512 KiB of text in all; what is one too many
+---                               takes the place of all of them.  Only for a compiled shape
 
 ---@class JsonModule
 ---@field null lightuserdata  the value of `null`; the same as cjson.null

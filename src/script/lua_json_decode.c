@@ -1,7 +1,4 @@
-// lua_json_decode.c - json.decode and json.shape, see lua/types/json.lua.
-//
-// A shape is compiled once into plain tables: name -> true (decode whole), false (keep raw) or the
-// shape of that member.  Arrays hand the shape on to their elements.
+// lua_json_decode.c - json.decode, see lua/types/json.lua.
 
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +7,6 @@
 #include "script/lua_json_parts.h"
 
 enum { LEVEL_SLOTS = 8 }; // of the stack, for one level of nesting
-
-struct shape {
-    bool strict, order;
-    bool known, raw; // which user values (1 and 2) are set
-};
 
 // Where the decoder stands inside one container, for messages.
 struct frame {
@@ -28,9 +20,10 @@ struct decoder {
     lua_State *L;
     struct json_work *work;
     struct json_scan scan;
-    const struct shape *shape;
+    struct json_shape *shape;
     int array_meta; // stack indexes
     int raw_names;  // 0: none
+    int kept;       // names of values to remember; behind them those that are; 0: none
     int depth;
     struct frame frames[JSON_DEPTH];
 };
@@ -184,7 +177,7 @@ static enum treatment l_treatment(struct decoder *d, int known)
     return type ? DECODE_WHOLE : KEEP_RAW;
 }
 
-static bool l_decode_member_value(struct decoder *d, int known)
+static bool l_decode_treated(struct decoder *d, int known)
 {
     bool ok;
 
@@ -199,6 +192,37 @@ static bool l_decode_member_value(struct decoder *d, int known)
             lua_remove(d->L, -2);
         return ok;
     }
+}
+
+static bool l_is_kept(struct decoder *d)
+{
+    bool kept;
+
+    if (!d->kept || d->depth != 1)
+        return false;
+    lua_pushvalue(d->L, -1);
+    kept = lua_rawget(d->L, d->kept) != LUA_TNIL;
+    lua_pop(d->L, 1);
+    return kept;
+}
+
+// The value of the member whose name is on top of the stack.
+static bool l_decode_member_value(struct decoder *d, int known)
+{
+    struct json_scan *s = &d->scan;
+    const char *from = s->at;
+    size_t taken;
+
+    if (!l_is_kept(d))
+        return l_decode_treated(d, known);
+    if (l_json_remembered(d->L, d->shape, d->kept + 1, from, (size_t)(s->end - from), &taken)) {
+        s->at += taken;
+        return true;
+    }
+    if (!l_decode_treated(d, known))
+        return false;
+    l_json_remember(d->L, d->shape, d->kept + 1, from, (size_t)(s->at - from));
+    return true;
 }
 
 // Looks at the name on top of the stack: refuses one that is there already, or notes its place.
@@ -302,136 +326,10 @@ static const char *describe_path(const struct decoder *d, char *out, size_t size
     return out[0] ? out : NULL;
 }
 
-// --- shapes --------------------------------------------------------------------------------------
-
-// A set of names, written as a list or as name = true, into the table on top.
-static void l_add_names(lua_State *L, int names, bool value)
-{
-    int set = lua_gettop(L);
-
-    luaL_checktype(L, names, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING)
-            lua_pushvalue(L, -2);
-        else if (lua_type(L, -1) == LUA_TSTRING)
-            lua_pushvalue(L, -1);
-        else
-            luaL_error(L, "json.shape: names expected");
-        lua_pushboolean(L, value);
-        lua_rawset(L, set);
-    }
-}
-
-static void l_compile(lua_State *L, int source, int memo, int raw);
-
-// Pushes name and meaning of one entry of a shape: `"name"` in its list part, or name = meaning.
-static void l_compile_member(lua_State *L, int key, int value, int memo, int raw)
-{
-    if (lua_type(L, key) == LUA_TNUMBER && lua_type(L, value) == LUA_TSTRING) {
-        lua_pushvalue(L, value);
-        lua_pushboolean(L, true);
-        return;
-    }
-    if (lua_type(L, key) != LUA_TSTRING)
-        luaL_error(L, "json.shape: member names are strings");
-    lua_pushvalue(L, key);
-    if (lua_istable(L, value))
-        l_compile(L, value, memo, raw);
-    else if (lua_isboolean(L, value) && lua_toboolean(L, value))
-        lua_pushboolean(L, true);
-    else if (lua_type(L, value) == LUA_TSTRING && strcmp(lua_tostring(L, value), "raw") == 0)
-        lua_pushboolean(L, false);
-    else
-        luaL_error(L, "json.shape: %s is neither true, \"raw\" nor a table", lua_tostring(L, key));
-}
-
-// Compiles the table at `source` and pushes the result.  `memo` maps tables to their results, so
-// that shapes may contain themselves.  `raw` is the index of the raw names, which win, or 0.
-static void l_compile(lua_State *L, int source, int memo, int raw)
-{
-    int result;
-
-    luaL_checkstack(L, 12, "json.shape: nested too deeply");
-    lua_pushvalue(L, source);
-    if (lua_rawget(L, memo) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    result = lua_gettop(L);
-    lua_pushvalue(L, source);
-    lua_pushvalue(L, result);
-    lua_rawset(L, memo);
-    for (lua_pushnil(L); lua_next(L, source); lua_settop(L, result + 1)) {
-        int value = lua_gettop(L);
-
-        l_compile_member(L, result + 1, value, memo, raw);
-        lua_rawset(L, result);
-    }
-    if (raw)
-        l_add_names(L, raw, false);
-}
-
-static bool l_flag(lua_State *L, int options, const char *name)
-{
-    bool set;
-
-    lua_getfield(L, options, name);
-    set = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return set;
-}
-
-// Pushes the shape compiled from the options at `options`, or the shape that stands there.
-static const struct shape *l_shape_from(lua_State *L, int options)
-{
-    struct shape *shape;
-    int self, raw = 0;
-
-    if (lua_isuserdata(L, options)) {
-        lua_pushvalue(L, options);
-        return luaL_checkudata(L, options, "json.shape");
-    }
-    shape = lua_newuserdatauv(L, sizeof(*shape), 2);
-    self = lua_gettop(L);
-    *shape = (struct shape){0};
-    l_json_push(L, JSON_SHAPE_META);
-    lua_setmetatable(L, self);
-    if (lua_isnoneornil(L, options))
-        return shape;
-    luaL_checktype(L, options, LUA_TTABLE);
-    shape->strict = l_flag(L, options, "strict");
-    shape->order = l_flag(L, options, "order");
-    if (lua_getfield(L, options, "raw") != LUA_TNIL) {
-        raw = lua_gettop(L);
-        lua_newtable(L);
-        l_add_names(L, raw, false);
-        lua_setiuservalue(L, self, 2);
-        shape->raw = true;
-    }
-    if (lua_getfield(L, options, "known") != LUA_TNIL) {
-        luaL_checktype(L, -1, LUA_TTABLE);
-        lua_newtable(L);
-        l_compile(L, lua_gettop(L) - 1, lua_gettop(L), raw);
-        lua_setiuservalue(L, self, 1);
-        shape->known = true;
-    }
-    lua_settop(L, self);
-    return shape;
-}
-
-// json.shape{known = …, raw = …, order = …, strict = …} -> shape
-int l_json_shape(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    l_shape_from(L, 1);
-    return 1;
-}
-
 // json.decode(text, shape or options) -> value | nil, err
 int l_json_decode(lua_State *L)
 {
-    static const struct shape whole = {0};
+    struct json_shape whole = {0};
     struct decoder d = {.L = L, .shape = &whole};
     char path[256];
     size_t len;
@@ -441,15 +339,20 @@ int l_json_decode(lua_State *L)
 
     lua_settop(L, 2);
     if (!lua_isnil(L, 2))
-        d.shape = l_shape_from(L, 2); // stays on the stack below everything else
+        d.shape = l_json_shape_from(L, 2); // stays on the stack below everything else
     luaL_checkstack(L, 2 * LEVEL_SLOTS, "json.decode");
     if (d.shape->known) {
-        lua_getiuservalue(L, 3, 1);
+        lua_getiuservalue(L, 3, SHAPE_KNOWN);
         known = lua_gettop(L);
     }
     if (d.shape->raw) {
-        lua_getiuservalue(L, 3, 2);
+        lua_getiuservalue(L, 3, SHAPE_RAW);
         d.raw_names = lua_gettop(L);
+    }
+    if (d.shape->kept) {
+        lua_getiuservalue(L, 3, SHAPE_KEPT);
+        d.kept = lua_gettop(L);
+        lua_getiuservalue(L, 3, SHAPE_REMEMBERED);
     }
     l_json_push(L, JSON_ARRAY_META);
     d.array_meta = lua_gettop(L);

@@ -13,6 +13,29 @@ enum {
     KEPT_MAX = 64 << 10            // bytes of work memory kept between calls
 };
 
+// What a shape holds besides its flags, as user values.
+enum {
+    SHAPE_KNOWN = 1,  // name -> true, false (raw) or the shape of the member
+    SHAPE_RAW,        // names that stay raw wherever they occur
+    SHAPE_KEPT,       // names of members of the top level whose values are remembered
+    SHAPE_REMEMBERED, // value, text, value, text, …
+    SHAPE_VALUES = SHAPE_REMEMBERED
+};
+
+// How much a shape remembers before it forgets all.
+enum {
+    REMEMBERED_MAX = 8,
+    REMEMBERED_MIN = 256,         // bytes of a text that is worth it
+    REMEMBERED_BYTES = 512 * 1024 // of all texts
+};
+
+struct json_shape {
+    bool strict, order;
+    bool known, raw, kept;   // which user values are set
+    int remembered;          // values
+    size_t remembered_bytes; // of their texts
+};
+
 struct json_member {
     const char *name;
     size_t len;
@@ -60,6 +83,19 @@ int l_json_failure(lua_State *L, const char *message, size_t offset, const char 
 
 // A text argument: a string or a RawJson.
 const char *l_json_check_text(lua_State *L, int arg, size_t *len);
+
+// Pushes the shape compiled from the options at `options`, or the shape that stands there.
+struct json_shape *l_json_shape_from(lua_State *L, int options);
+
+// When the `len` bytes at `at` begin with a text that the list at `remembered` has, pushes its
+// value and gives the text's length.
+bool l_json_remembered(lua_State *L, const struct json_shape *shape, int remembered, const char *at,
+                       size_t len, size_t *taken);
+
+// Puts the value on top of the stack, decoded from the text, into the list.  What is no table, too
+// short or too long is left out.
+void l_json_remember(lua_State *L, struct json_shape *shape, int remembered, const char *text,
+                     size_t len);
 
 int l_json_decode(lua_State *L);
 int l_json_shape(lua_State *L);

@@ -201,8 +201,77 @@ test("members a shape does not know stay raw, arrays hand the shape on", functio
   same(json.decode('{"a":1,"b":2}', { known = { "a" } }).a, 1)
 end)
 
+-- A JSON text with a member `t` of about `size` bytes.
+local function holding(name, size)
+  return '{"a":1, "t": [{"name":"' .. name .. '","text":"' .. ("x"):rep(size) .. '"}],"b":[2]}'
+end
+
+test("kept members are decoded once for the same bytes", function()
+  local shape = json.shape { known = { "a", "b", t = { "name" } }, kept = { "t" }, strict = true }
+  local first, second = json.decode(holding("n", 300), shape), json.decode(holding("n", 300), shape)
+  same({ first.a, first.t[1].name, first.b[1] }, { 1, "n", 2 })
+  assert(json.is_raw(first.t[1].text))
+  assert(first.t == second.t and first.b ~= second.b)
+  same(json.encode(first), json.encode(second))
+  local other = json.decode(holding("m", 300), shape)
+  assert(other.t ~= first.t and other.t[1].name == "m")
+  -- A longer text that begins alike, and one that is cut inside what is known.
+  local longer = json.decode((holding("n", 300):gsub('"}]', '"},{"name":"z"}]')), shape)
+  same({ #longer.t, longer.t[2].name, #json.decode(holding("n", 300), shape).t }, { 2, "z", 1 })
+  for cut = 1, #holding("n", 300) - 1 do
+    assert(not json.decode(holding("n", 300):sub(1, cut), shape))
+  end
+  -- What is small is decoded anew, and so is what is not at the top.
+  assert(json.decode(holding("n", 9), shape).t ~= json.decode(holding("n", 9), shape).t)
+  local inner = json.shape { known = { o = true }, kept = { "t" } }
+  local deep = '{"o":' .. holding("n", 300) .. "}"
+  assert(json.decode(deep, inner).o.t ~= json.decode(deep, inner).o.t)
+end)
+
+test("kept members are checked like others, and only what is right is kept", function()
+  local shape = json.shape { kept = { "t" }, strict = true }
+  local twice = holding("n", 300):gsub('"text"', '"name"')
+  for _ = 1, 2 do
+    local _, err = json.decode(twice, shape)
+    same(err.path, "t[0].name")
+  end
+  local again = '{"t":1,"t":' .. holding("n", 300) .. "}"
+  local _, err = json.decode(again, shape)
+  assert(err.path == "t")
+  -- A list that is whole, in a body that is not.
+  assert(not json.decode(holding("k", 300) .. "}", shape))
+  same(json.decode(holding("k", 300), shape).t[1].name, "k")
+  for _, value in ipairs { '"' .. ("s"):rep(400) .. '"', "null", "true", ("1"):rep(300) .. ".5" } do
+    local text = '{"t":' .. value .. "}"
+    same(json.decode(text, shape), json.decode(text, shape))
+  end
+end)
+
+test("only so much is kept", function()
+  local shape = json.shape { kept = { "t" } }
+  local first = json.decode(holding("1", 300), shape).t
+  for i = 2, 8 do json.decode(holding(tostring(i), 300), shape) end
+  assert(json.decode(holding("1", 300), shape).t == first)
+  json.decode(holding("9", 300), shape)
+  assert(json.decode(holding("1", 300), shape).t ~= first)
+  local large = json.decode(holding("l", 400 * 1024), shape).t
+  assert(json.decode(holding("l", 400 * 1024), shape).t == large)
+  json.decode(holding("m", 200 * 1024), shape)
+  assert(json.decode(holding("l", 400 * 1024), shape).t ~= large)
+  local huge = holding("h", 600 * 1024)
+  assert(json.decode(huge, shape).t ~= json.decode(huge, shape).t)
+  -- Nothing of it outlives its shape.
+  local seen = setmetatable({ json.decode(holding("w", 300), shape).t }, { __mode = "v" })
+  collectgarbage()
+  assert(seen[1])
+  shape = nil
+  collectgarbage()
+  assert(not seen[1])
+end)
+
 test("a shape that says nonsense is refused", function()
-  for _, bad in ipairs { { known = { a = 1 } }, { known = 1 }, { raw = { 1 } }, { known = { [true] = true } } } do
+  for _, bad in ipairs { { known = { a = 1 } }, { known = 1 }, { raw = { 1 } }, { known = { [true] = true } },
+    { kept = 1 }, { kept = { 1 } } } do
     assert(not pcall(json.shape, bad))
   end
   assert(not pcall(json.decode, "1", "x"))

@@ -62,9 +62,9 @@ end
 -- A frame with the response as it stands, and perhaps a second one with the same.
 local function emit_response(w, kind, another)
   if w.whole then return end
-  local members = '"response":' .. object.text(w.response)
-  emit(w, kind, members)
-  if another then emit(w, another, members) end
+  local head, fixed = object.parts(w.response)
+  frames.emit_response(w, kind, head, fixed)
+  if another then frames.emit_response(w, another, head, fixed) end
 end
 
 local function start(w, event)

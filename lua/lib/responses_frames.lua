@@ -46,6 +46,16 @@ function M.emit_piece(w, kind, head, text, foot)
   put(w, kind, head .. encode(text) .. foot .. w.sequence .. ',"type":"' .. kind .. '"}')
 end
 
+--- The same for the response itself, which can be long: its text in two parts.
+--- @param w table
+--- @param kind string
+--- @param head string
+--- @param fixed string
+function M.emit_response(w, kind, head, fixed)
+  put(w, kind, '{"response":' .. head .. fixed .. ',"sequence_number":' .. w.sequence
+    .. ',"type":"' .. kind .. '"}')
+end
+
 local function unique(w, id)
   local used, candidate, n = w.used, id, 1
   while used[candidate] do

@@ -129,10 +129,20 @@ function M.finish(object, status, detail, output, usage)
   end
 end
 
+--- The object as it stands, as JSON text in two parts: the second one can be long, and is always
+--- the same.
+--- @param object table
+--- @return string head
+--- @return string fixed
+function M.parts(object)
+  return sub(encode(object.changing), 1, -2) .. ",", object.fixed
+end
+
 --- @param object table
 --- @return string  JSON text
 function M.text(object)
-  return sub(encode(object.changing), 1, -2) .. "," .. object.fixed
+  local head, fixed = M.parts(object)
+  return head .. fixed
 end
 
 return M

@@ -110,15 +110,20 @@ static CURLcode set_method(CURL *easy, const struct transfer_request *request)
     return rc ? rc : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom);
 }
 
-// Each piece wakes the upstream, so large bodies go in large ones; curl has a buffer of that size
-// while it sends.  The smaller one is its minimum.
-#define SMALL_UPLOAD (16 * 1024L)
-#define LARGE_UPLOAD (64 * 1024L)
+// Each piece wakes the upstream and us, so a body goes in one where it can; curl has a buffer of
+// that size while it sends.  The smallest one is its minimum.
+#define UPLOAD_STEP (16 * 1024L)
+#define UPLOAD_MAX (256 * 1024L)
 
 CURLcode call_set_upload(struct call *c, size_t body_len)
 {
-    long wanted = body_len > SMALL_UPLOAD ? LARGE_UPLOAD : SMALL_UPLOAD;
+    long wanted = UPLOAD_MAX;
     CURLcode rc = CURLE_OK;
+
+    if (body_len <= UPLOAD_STEP)
+        wanted = UPLOAD_STEP;
+    else if (body_len < UPLOAD_MAX)
+        wanted = ((long)body_len + UPLOAD_STEP - 1) / UPLOAD_STEP * UPLOAD_STEP;
 
     if (wanted != c->upload)
         rc = curl_easy_setopt(c->easy, CURLOPT_UPLOAD_BUFFERSIZE, wanted);

@@ -10,7 +10,7 @@
 enum {
     ENCODE_DEPTH = 2 * JSON_DEPTH, // nesting of Lua tables: decoded values in a few of our own
     TEXT_MAX = 256 << 20,          // bytes of an encoded or spliced text
-    KEPT_MAX = 64 << 10            // bytes of work memory kept between calls
+    KEPT_MAX = 256 << 10           // bytes of work memory kept between calls
 };
 
 // What a shape holds besides its flags, as user values.

@@ -80,9 +80,7 @@ function stages.stream()
   local events = events_of(text)
   return function()
     local stream = hub.stream(context())
-    for i = 1, #events do
-      if not stream.is_done() then stream.push(events[i][1], events[i][2]) end
-    end
+    for i = 1, #events do stream.push(events[i][1], events[i][2]) end
     stream.finish()
     assert(not stream.error(), "the stream ends in an error")
   end
@@ -92,9 +90,7 @@ function stages.collect()
   local events = events_of(text)
   return function()
     local collector = hub.collect(context())
-    for i = 1, #events do
-      if not collector.is_done() then collector.push(events[i][1], events[i][2]) end
-    end
+    for i = 1, #events do collector.push(events[i][1], events[i][2]) end
     return assert(collector.finish())
   end
 end

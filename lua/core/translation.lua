@@ -19,14 +19,17 @@ local problem_of = dialects.problem
 
 local M = {}
 
+-- The problem that a translator refused with; anything else raised is a bug.
+local function refusal(raised)
+  if not reject.is(raised) then error(raised, 0) end
+  return errors.new(raised.class, raised.message, { param = raised.param })
+end
+
 -- Calls the hub; what a translator refuses becomes a problem.
 local function guarded(work, ...)
   local fine, value, more = pcall(work, ...)
   if fine then return value, more end
-  if reject.is(value) then
-    return nil, errors.new(value.class, value.message, { param = value.param })
-  end
-  error(value, 0)
+  return nil, refusal(value)
 end
 
 -- A random id; only answers have them.
@@ -91,9 +94,8 @@ local function tell_warnings(call, ctx)
   if text then call.client:set_header("x-translation-warnings", text) end
 end
 
--- Reads a stream and gives its events to `take` until that says true, or a problem.  When the
--- upstream ends it, the second result tells how: it counts unless the answer turns out to be whole.
-local function read(call, response, take)
+-- Gives the events of a stream to `take` until that says true, or a problem.
+local function read_all(call, response, take)
   local candidate, begun = call.candidate, false
   local base, wrapped = candidate.provider.dialect, candidate.provider.envelope
   local next_event = attempt.events(call, response, true)
@@ -119,6 +121,14 @@ local function read(call, response, take)
   end
 end
 
+-- Reads a stream.  When the upstream ends it, the second result tells how: it counts unless the
+-- answer turns out to be whole.
+local function read(call, response, take)
+  local fine, problem, cut = pcall(read_all, call, response, take)
+  if fine then return problem, cut end
+  return refusal(problem)
+end
+
 --- Folds a stream into one answer of the client's dialect.
 --- @param call Call
 --- @param candidate Candidate
@@ -133,10 +143,7 @@ function M.collect(call, candidate, response, ctx)
     if not body then return nil, problem end
   end
   local collector = hub.collect(ctx)
-  local problem, cut = read(call, response, function(name, data)
-    local _, fault = guarded(collector.push, name, data)
-    return collector.is_done(), fault
-  end)
+  local problem, cut = read(call, response, collector.push)
   if problem then return nil, problem end
   local text
   text, problem = guarded(collector.finish)
@@ -252,11 +259,9 @@ function M.stream(call, candidate)
   if not attempt.is_stream(response) then return M.unfold(call, candidate, response, ctx) end
 
   local translator, cut = hub.stream(ctx), nil
-  local push, is_done = translator.push, translator.is_done
+  local push = translator.push
   problem, cut = read(call, response, function(name, data)
-    local frames, fault = guarded(push, name, data)
-    if not frames then return nil, fault end
-    local done = is_done()
+    local frames, done = push(name, data)
     -- Errors, also those behind content, are told by whoever serves the call.
     local failure = done and translator.error()
     if failure then return true, problems.problem(failure) end

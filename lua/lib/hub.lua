@@ -203,12 +203,12 @@ end
 
 --- A stream for a client that wants a whole answer: `push` the upstream's events, then `finish`.
 --- @param ctx TranslationContext
---- @return {push: fun(name: string, data: string), finish: fun(): string?, Problem?}
+--- @return {push: fun(name: string, data: string): boolean, finish: fun(): string?, Problem?}
 function M.collect(ctx)
   ensure_maps(ctx)
   ctx.collecting = true
   local decoder = ctx.of_upstream.decode_stream(ctx)
-  local gathered, push, done = fold.new(), fold.push, false
+  local gathered, push, frame, done = fold.new(), fold.push, decoder.frame, false
 
   local function take(events)
     for i = 1, #events do
@@ -221,11 +221,11 @@ function M.collect(ctx)
   end
 
   return {
-    push = function(name, data)
-      if not done then take(decoder.frame(name, data)) end
-    end,
     --- True when the answer is whole, so that nothing more has to be read.
-    is_done = function() return done end,
+    push = function(name, data)
+      if not done then take(frame(name, data)) end
+      return done
+    end,
     finish = function()
       return guarded(function()
         if not done then take(decoder.eof()) end
@@ -248,12 +248,12 @@ local metadata = { start = true, usage = true, keepalive = true }
 --- After `begin()` (the head went out with keep-alives) errors before content come as frames.
 --- A list of frames is good until the next call.
 --- @class HubStream
---- @field push fun(name: string, data: string): Frame[]  one upstream event
+--- @field push fun(name: string, data: string): Frame[], boolean  one upstream event; true when all
+---   is said, and what comes after is ignored
 --- @field finish fun(): Frame[]     the upstream closed
 --- @field begin fun()               the head of the answer is out
 --- @field fail fun(err: table): Frame[]  ends the stream with an error of our own (lib.problems)
 --- @field is_committed fun(): boolean  content went out
---- @field is_done fun(): boolean    all is said; what comes after is ignored
 --- @field problem fun(): Problem?   why it failed before the commit point
 --- @field error fun(): table?       the error it ended with, before or after
 --- @field usage fun(): table?       what the upstream reported so far
@@ -324,10 +324,10 @@ function M.stream(ctx)
 
   return {
     push = function(name, data)
-      if done then return NOTHING end
+      if done then return NOTHING, true end
       clear()
       take_all(decode(name, data))
-      return frames
+      return frames, done
     end,
     finish = function()
       clear()
@@ -347,7 +347,6 @@ function M.stream(ctx)
       return frames
     end,
     is_committed = function() return committed end,
-    is_done = function() return done end,
     problem = function()
       return failure and not committed and problems.problem(failure) or nil
     end,

@@ -178,12 +178,11 @@
 --   lib.hub         hub.context{client, upstream, model, upstream_model, provider, entry, created,
 --                   unique, ...}; hub.request(body, ctx) -> body or nil, Problem;
 --                   hub.whole(body, ctx) -> body or nil, Problem;
---                   hub.stream(ctx) -> HubStream {push(name, data) -> Frame[], finish() -> Frame[],
---                   begin(), fail(error) -> Frame[], is_committed(), is_done(), problem(), error(),
---                   usage()}; hub.collect(ctx) -> {push(name, data), is_done(), finish() -> body or
---                   nil, Problem}: upstream streams, client does not; hub.unfold(body, ctx) ->
---                   Frame[]: the other way round; warnings.header(ctx.warnings) for
---                   x-translation-warnings
+--                   hub.stream(ctx) -> HubStream {push(name, data) -> Frame[], done, finish() ->
+--                   Frame[], begin(), fail(error) -> Frame[], is_committed(), problem(), error(),
+--                   usage()}; hub.collect(ctx) -> {push(name, data) -> done, finish() -> body or nil,
+--                   Problem}: upstream streams, client does not; hub.unfold(body, ctx) -> Frame[]: the
+--                   other way round; warnings.header(ctx.warnings) for x-translation-warnings
 
 --- Replay store as translation sees it: strings by name, "id:<id shown to the client>" and
 --- "sig:<call id>".

@@ -342,8 +342,11 @@ test("nothing is given out before content, then all at once", function()
   same({ stream.is_committed(), stream.usage().input }, { true, 2 })
   same(told(stream.push("text", "x")), "text_deltax")
   same(told(stream.push("ping", "")), "keepalive")
-  same({ told(stream.push("close", "")), told(stream.push("stop", "")), told(stream.push("end", "")) }, { "block_stop", "stop", "end" })
-  same({ stream.is_done(), #stream.push("text", "late"), told(stream.finish()) }, { true, 0, "eof" })
+  same({ told(stream.push("close", "")), told(stream.push("stop", "")) }, { "block_stop", "stop" })
+  local frames, done = stream.push("end", "")
+  same({ told(frames), done }, { "end", true })
+  frames, done = stream.push("text", "late")
+  same({ #frames, done, told(stream.finish()) }, { 0, true, "eof" })
 end)
 
 test("an error before content is a problem, after it a frame", function()
@@ -380,8 +383,10 @@ end)
 
 test("a stream is gathered for a client that wants a whole answer", function()
   local gathered = hub.collect(made())
-  for _, name in ipairs { "start", "open", "text", "close", "stop", "end" } do gathered.push(name, "abc") end
-  same({ gathered.is_done(), gathered.finish() }, { true, "mine/abc" })
+  for _, name in ipairs { "start", "open", "text", "close", "stop" } do
+    same(gathered.push(name, "abc"), false)
+  end
+  same({ gathered.push("end", "abc"), gathered.push("text", "late"), gathered.finish() }, { true, true, "mine/abc" })
   gathered = hub.collect(made())
   gathered.push("start", "")
   local body, problem = gathered.finish()

@@ -11,14 +11,16 @@ local M = {}
 
 local function count(object, name)
   local value = object[name]
-  if not math_type(value) then return nil end
+  if value == nil or not math_type(value) then return nil end
   value = tointeger(value)
   return value and (value < 0 and 0 or value) or nil
 end
 
+local NONE = {}
+
 local function details(object, name)
   local value = object[name]
-  return type(value) == "table" and value or {}
+  return value ~= nil and type(value) == "table" and value or NONE
 end
 
 local decode, encode = {}, {}
@@ -54,7 +56,7 @@ end
 -- Cached tokens are not in input_tokens here.  A later report may restate a part of the sum: the
 -- rest is what was known before.
 function decode.anthropic(native, before)
-  before = before or {}
+  before = before or NONE
   local fresh = count(native, "input_tokens")
   local read = count(native, "cache_read_input_tokens")
   local written = count(native, "cache_creation_input_tokens")

@@ -223,6 +223,23 @@ static int l_prepare(lua_State *L)
     return 0;
 }
 
+void state_choose_collector(struct script_state *s)
+{
+    // In percent of what was left by the last young and by the last full collection.
+    enum { YOUNG_GROWTH = 30, FULL_GROWTH = 100 };
+    // Bytes.  A full collection of a heap of many streams takes a millisecond for each MiB or two.
+    enum { GENERATIONS_MAX = 48 << 20, GENERATIONS_AGAIN = 24 << 20 };
+    bool in_steps = s->memory > (s->in_steps ? GENERATIONS_AGAIN : GENERATIONS_MAX);
+
+    if (in_steps == s->in_steps)
+        return;
+    s->in_steps = in_steps;
+    if (in_steps)
+        lua_gc(s->L, LUA_GCINC, 0, 0, 0); // as it was before
+    else
+        lua_gc(s->L, LUA_GCGEN, YOUNG_GROWTH, FULL_GROWTH);
+}
+
 struct script_state *state_new(struct bundle *bundle, struct config *config,
                                struct credential_set *credentials,
                                const struct script_limits *limits)
@@ -248,6 +265,8 @@ struct script_state *state_new(struct bundle *bundle, struct config *config,
     s->root->state = s;
     *(struct task **)lua_getextraspace(s->L) = s->root;
     lua_atpanic(s->L, on_panic);
+    s->in_steps = true; // Lua's own choice
+    state_choose_collector(s);
     lua_pushcfunction(s->L, l_prepare);
     if (lua_pcall(s->L, 0, 0, 0) != LUA_OK)
         goto fail;

@@ -41,6 +41,7 @@ struct script_state {
     struct task *root;        // stands for the main thread; cannot wait
     struct task *running;
     size_t memory;            // bytes in use
+    bool in_steps;            // how it is collected, see state_choose_collector()
     struct pool pool;         // where small ones are
     struct list tasks;
     size_t task_count;
@@ -66,6 +67,10 @@ struct script_state {
 struct script_state *state_new(struct bundle *bundle, struct config *config,
                                struct credential_set *credentials,
                                const struct script_limits *limits);
+
+// Small heaps are collected by generations, which costs least.  From time to time that looks at all
+// of the heap at once, so a large one is collected in steps.  To be called while no script runs.
+void state_choose_collector(struct script_state *s);
 
 // No task may be left.
 void state_free(struct script_state *s);

@@ -301,6 +301,7 @@ static void run_task(struct task *t, struct watch *watch)
     int results, status, arguments = t->started ? 0 : t->arguments;
 
     unpark(t);
+    state_choose_collector(s);
     t->started = true;
     s->running = t;
     t->memory_at = s->memory;

@@ -27,6 +27,9 @@ static inline bool bare_open(struct bare *b, lua_State *L, char **argv)
         return false;
     buf_init(&b->state.scratch, 64 << 20);
     *(struct task **)lua_getextraspace(L) = &b->task;
+    b->state.L = L;
+    b->state.in_steps = true;
+    state_choose_collector(&b->state);
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_json);

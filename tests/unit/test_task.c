@@ -65,6 +65,9 @@ static const char main_text[] =
     "  pcall(function() while true do kept = { kept } end end)\n"
     "  timer.sleep(1000)\n"
     "end\n"
+    "local grown = {}\n"
+    "function M.grows() for i = 1, 60 do grown[i] = string.rep('x', 1 << 20); timer.sleep(0) end end\n"
+    "function M.shrinks() grown = {} end\n"
     "function M.sleeps() local c <close> = closing 'sleeper'; timer.sleep(1000) end\n"
     "function M.naps() timer.sleep(0.001); store.set('nap', 'over') end\n"
     "function M.sleeps_in_close()\n"
@@ -101,6 +104,15 @@ static int setup(void **state)
     struct script_world *w = calloc(1, sizeof(*w));
 
     script_world_init(w, config_text, main_text);
+    *state = w;
+    return 0;
+}
+
+static int setup_large(void **state)
+{
+    struct script_world *w = calloc(1, sizeof(*w));
+
+    script_world_init(w, "scripts:\n  memory-mib: 512\n", main_text);
     *state = w;
     return 0;
 }
@@ -327,6 +339,23 @@ static void test_coroutines_are_kept_for_reuse_and_let_go(void **state)
     assert_int_equal(script_call(w, "naps"), TASK_OK);
 }
 
+static void test_a_large_heap_is_collected_in_steps_a_small_one_by_generations(void **state)
+{
+    struct script_world *w = *state;
+
+    assert_int_equal(script_call(w, "nothing"), TASK_OK);
+    assert_false(w->state->in_steps);
+    assert_int_equal(script_call(w, "grows"), TASK_OK);
+    assert_int_equal(script_call(w, "nothing"), TASK_OK);
+    assert_true(w->state->in_steps);
+    assert_int_equal(lua_gc(w->state->L, LUA_GCINC, 0, 0, 0), LUA_GCINC);
+    assert_int_equal(script_call(w, "shrinks"), TASK_OK);
+    state_collect(w->state);
+    assert_int_equal(script_call(w, "nothing"), TASK_OK);
+    assert_false(w->state->in_steps);
+    assert_int_equal(lua_gc(w->state->L, LUA_GCGEN, 0, 0), LUA_GCGEN);
+}
+
 static void test_who_waits_for_something_that_another_task_closes_is_told(void **state)
 {
     struct script_world *w = *state;
@@ -373,6 +402,9 @@ int main(void)
         TEST(test_a_close_handler_that_never_ends_is_stopped),
         TEST(test_waiting_inside_a_callback_of_c_code_raises),
         TEST(test_coroutines_are_kept_for_reuse_and_let_go),
+        cmocka_unit_test_setup_teardown(
+            test_a_large_heap_is_collected_in_steps_a_small_one_by_generations, setup_large,
+            teardown),
         TEST(test_who_waits_for_something_that_another_task_closes_is_told),
         TEST(test_all_tasks_of_a_state_can_be_cancelled),
     };

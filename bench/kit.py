@@ -261,8 +261,8 @@ class Gateway:
         models = "".join(f"      - name: {m}\n        alias: {m}\n" for m in names)
         text = lanes.PROXY_CONFIG.format(port=port, folder=folder, upstream=self.upstream_port,
                                          workers=args.workers, models=models)
-        for model in dict.fromkeys(self.models):
-            text += lanes.EXTRA_CONFIG.get(model, "").format(upstream=self.upstream_port)
+        extra = [lanes.EXTRA_CONFIG.get(model, "") for model in self.models]
+        text += "".join(dict.fromkeys(extra)).format(upstream=self.upstream_port)
         if args.append_config:
             text += pathlib.Path(args.append_config).read_text()
         config = folder / "config.yaml"

@@ -30,6 +30,10 @@ LANES += [
     for stream in (False, True)
 ]
 
+# An answer of one content event, as a whole answer is: the other Claude lanes have 16 in theirs.
+LANES += [Lane("chat to anthropic, small JSON, brief answer", "translate", "small", False, "chat",
+               "bench-claude-brief")]
+
 LANES += [
     Lane("gemini to chat, small SSE", "translate", "small", True, "gemini", "bench-model"),
     Lane("chat to gemini, small SSE", "translate", "small", True, "chat", "bench-gemini"),
@@ -53,16 +57,21 @@ openai-compatibility:
     models:
 {models}"""
 
-# Only written when a chosen lane names the model, so that the plain lanes need no more than above.
-EXTRA_CONFIG = {
-    "bench-claude": """\
+CLAUDE_CONFIG = """\
 claude-api-key:
   - api-key: k
     base-url: http://127.0.0.1:{upstream}
     models:
       - name: bench-claude
         alias: bench-claude
-""",
+      - name: bench-claude-brief
+        alias: bench-claude-brief
+"""
+
+# Only written when a chosen lane names the model, so that the plain lanes need no more than above.
+EXTRA_CONFIG = {
+    "bench-claude": CLAUDE_CONFIG,
+    "bench-claude-brief": CLAUDE_CONFIG,
     "bench-gemini": """\
 gemini-api-key:
   - api-key: k

@@ -327,6 +327,7 @@ static bool build_dialect(struct reply *modes, enum dialect dialect, const struc
     modes[MODE_IDLE].hang = true;
     return build_json(&modes[MODE_JSON], dialect) &&
            build_burst(&modes[MODE_BURST], dialect, o->events) &&
+           build_burst(&modes[MODE_BRIEF], dialect, 1) &&
            build_repeated(&modes[MODE_SPLIT], dialect, 1, o->events) &&
            build_repeated(&modes[MODE_PACED], dialect, 1, o->paced_events) &&
            build_endless(&modes[MODE_ENDLESS], dialect, o->endless_bytes) &&

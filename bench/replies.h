@@ -13,6 +13,7 @@ enum dialect { DIALECT_CHAT, DIALECT_ANTHROPIC, DIALECT_GEMINI, DIALECT_RESPONSE
 enum mode {
     MODE_JSON,    // one JSON document
     MODE_BURST,   // all events of a stream in one write
+    MODE_BRIEF,   // the same with one content event
     MODE_SPLIT,   // one event a write, no delay
     MODE_PACED,   // one event a write, a delay between them
     MODE_ENDLESS, // many megabytes of events, as fast as the reader takes them

@@ -253,6 +253,7 @@ static bool mode_from_name(const char *name, size_t len, enum mode *mode)
         const char *word;
         enum mode mode;
     } words[] = {
+        {"brief", MODE_BRIEF},
         {"endless", MODE_ENDLESS},
         {"idle", MODE_IDLE},
         {"paced", MODE_PACED},

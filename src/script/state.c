@@ -228,7 +228,7 @@ void state_choose_collector(struct script_state *s)
     // In percent of what was left by the last young and by the last full collection.
     enum { YOUNG_GROWTH = 30, FULL_GROWTH = 100 };
     // Bytes.  A full collection of a heap of many streams takes a millisecond for each MiB or two.
-    enum { GENERATIONS_MAX = 48 << 20, GENERATIONS_AGAIN = 24 << 20 };
+    enum { GENERATIONS_MAX = 64 << 20, GENERATIONS_AGAIN = 32 << 20 };
     bool in_steps = s->memory > (s->in_steps ? GENERATIONS_AGAIN : GENERATIONS_MAX);
 
     if (in_steps == s->in_steps)

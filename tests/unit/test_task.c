@@ -66,7 +66,7 @@ static const char main_text[] =
     "  timer.sleep(1000)\n"
     "end\n"
     "local grown = {}\n"
-    "function M.grows() for i = 1, 60 do grown[i] = string.rep('x', 1 << 20); timer.sleep(0) end end\n"
+    "function M.grows() for i = 1, 80 do grown[i] = string.rep('x', 1 << 20); timer.sleep(0) end end\n"
     "function M.shrinks() grown = {} end\n"
     "function M.sleeps() local c <close> = closing 'sleeper'; timer.sleep(1000) end\n"
     "function M.naps() timer.sleep(0.001); store.set('nap', 'over') end\n"

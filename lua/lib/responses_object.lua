@@ -3,8 +3,13 @@
 local json = require "json"
 local tools = require "lib.responses_tools"
 
-local array, encode, null = json.array, json.encode, json.null
+local array, encode, null, raw = json.array, json.encode, json.null, json.raw
 local max, sub = math.max, string.sub
+
+-- What most answers echo, as text.
+local NO_REASONING = raw '{"effort":null,"summary":null}'
+local PLAIN_TEXT = raw '{"format":{"type":"text"}}'
+local NO_TOOLS, NO_METADATA = raw "[]", raw "{}"
 
 local M = {}
 
@@ -16,7 +21,7 @@ local function instructions_of(request)
 end
 
 local function echo_reasoning(reasoning)
-  if not reasoning then return { effort = null, summary = null } end
+  if not reasoning then return NO_REASONING end
   local effort = reasoning.level
   if reasoning.mode == "off" then effort = "none" end
   return { effort = effort or null, summary = reasoning.detail or null }
@@ -26,6 +31,7 @@ local format_kinds = { text = "text", json = "json_object", schema = "json_schem
 
 local function echo_text(request)
   local format = request.format
+  if not format and not request.output.verbosity then return PLAIN_TEXT end
   local native = { type = format and format_kinds[format.kind] or "text" }
   if format and format.kind == "schema" then
     native.name, native.schema = format.name or "output", format.schema or {}
@@ -58,10 +64,10 @@ local function echo(ctx)
     service_tier = service.tier or "auto", store = store == nil or store,
     temperature = request.sampling.temperature or 1, top_p = request.sampling.top_p or 1,
     text = echo_text(request), tool_choice = tools.write_choice(request) or "auto",
-    tools = tools.write(request) or array {},
+    tools = tools.write(request) or NO_TOOLS,
     top_logprobs = request.logprobs and request.logprobs.top or 0,
     truncation = service.truncation or "disabled", user = or_null(request.identity.user),
-    metadata = request.identity.metadata or {},
+    metadata = request.identity.metadata or NO_METADATA,
   }
 end
 

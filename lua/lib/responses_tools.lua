@@ -293,6 +293,7 @@ end
 --- @param ctx TranslationContext?  nil: no warnings
 --- @return table? tools  nil when there are none
 function M.write(request, ctx)
+  if not request.tools[1] then return nil end
   local list, spaces = json.array(), {}
   for i, tool in ipairs(request.tools) do
     local native

@@ -1,8 +1,8 @@
 --- Declarations of tools that come again: an agent sends the same ones with each of its requests.
 ---
 --- json.decode gives the same table for the same bytes (`kept` of a shape), so what is read from
---- that table is remembered with it, and what is made of a tool with that tool.  All of it is
---- shared by requests: whoever wants a tool to be another one copies it first.
+--- that table is remembered with it, and from the second time on what is made of a tool with that
+--- tool.  All of it is shared by requests: whoever wants a tool to be another one copies it first.
 
 local json = require "json"
 
@@ -26,8 +26,10 @@ function M.tools(native, read, ...)
     local bound
     tools, bound = read(native, ...)
     if bound then return tools end
-    for i = 1, #tools do M.share(tools[i]) end
     read_before[native] = tools
+  elseif tools[1] and not made_of[tools[1]] then
+    -- The second time: what came again goes on doing so.
+    for i = 1, #tools do M.share(tools[i]) end
   end
   return move(tools, 1, #tools, 1, {})
 end

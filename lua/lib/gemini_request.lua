@@ -344,6 +344,8 @@ local function read_declaration(declaration, path)
   }
 end
 
+-- The list may be remembered by json.decode: to respell it is all that is done to it, and a second
+-- reading finds the same.
 local function read_tools(list)
   local tools = {}
   for i, entry in ipairs(list) do

@@ -1,7 +1,5 @@
 --- Constructors of the neutral form (lua/types/ir.lua), with all defaults.
 
-local next = next
-
 local M = {}
 
 -- Variants are a base dialect with small changes.
@@ -20,22 +18,6 @@ function M.request()
     model = "", stream = false, system = {}, turns = {}, tools = {}, sampling = {}, n = 1,
     stop = {}, output = { modalities = {} }, cache = {}, identity = {}, service = {}, extras = {},
   }
-end
-
---- A request of its own, with what is in it shared.
---- @param from IrRequest
---- @return IrRequest
-function M.copy(from)
-  -- Named here so that the table has its size from the start.
-  local made = {
-    model = from.model, stream = from.stream, system = from.system, turns = from.turns,
-    tools = from.tools, sampling = from.sampling, n = from.n, stop = from.stop,
-    output = from.output, cache = from.cache, identity = from.identity, service = from.service,
-    extras = from.extras, stream_usage = from.stream_usage, max_output = from.max_output,
-    reasoning = from.reasoning, tool_choice = from.tool_choice, format = from.format,
-  }
-  for name, value in next, from do made[name] = value end
-  return made
 end
 
 --- @param role "user"|"assistant"|"instruction"

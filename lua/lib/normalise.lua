@@ -32,7 +32,7 @@ end
 --- @return IrRequest
 function M.run(original, ctx)
   ctx.base = ctx.base or ir.base(ctx.upstream.dialect)
-  local request = ir.copy(original)
+  local request = content.copy(original)
   local joins = ctx.base == "anthropic" or ctx.base == "gemini"
   take_suffix(request, ctx)
   if ctx.upstream_stream ~= nil then request.stream = ctx.upstream_stream end

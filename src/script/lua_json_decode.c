@@ -177,6 +177,7 @@ static enum treatment l_treatment(struct decoder *d, int known)
     return type ? DECODE_WHOLE : KEEP_RAW;
 }
 
+// The value of the member whose name is on top of the stack, looked at byte by byte.
 static bool l_decode_treated(struct decoder *d, int known)
 {
     bool ok;
@@ -206,7 +207,7 @@ static bool l_is_kept(struct decoder *d)
     return kept;
 }
 
-// The value of the member whose name is on top of the stack.
+// The same, but where the shape keeps the member and its bytes came before.
 static bool l_decode_member_value(struct decoder *d, int known)
 {
     struct json_scan *s = &d->scan;
